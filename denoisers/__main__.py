@@ -1,0 +1,128 @@
+"""The command line: ``python -m denoisers list | denoise | ...``."""
+
+import argparse
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import denoisers
+
+from .errors import DenoiserError, ParameterError
+
+
+def list_methods(args):
+    for name in denoisers.names():
+        spec = denoisers.spec(name)
+        print(f"{name:12} {spec.title}, {spec.family}, {spec.year}. {spec.good_for}")
+        if args.verbose:
+            print(f"{'':12} trained for: {spec.trained_for}\n{'':12} {spec.citation}")
+            for p in spec.params:
+                default = "auto" if p.default is None else p.shown(p.default)
+                print(f"{'':14} --{p.name} ({p.unit or p.kind}, default {default}): {p.help}")
+
+
+def method_params(spec, rest: list[str]) -> dict:
+    """``--name value`` pairs of the command line, in library units."""
+    known = {p.name: p for p in spec.params}
+    params = {}
+    rest = [part for word in rest for part in (word.split("=", 1) if word.startswith("--") else [word])]
+    while rest:
+        flag, *rest = rest
+        name = flag.removeprefix("--")
+        if not flag.startswith("--") or name not in known:
+            raise ParameterError(f"{spec.name} has no option {flag}; it has {', '.join('--' + n for n in known)}.")
+        if not rest:
+            raise ParameterError(f"{flag} needs a value.")
+        value, *rest = rest
+        params[name] = known[name].parse(value)
+    return params
+
+
+def recipe(path: Path, spec_name: str, weights, params: dict) -> dict:
+    """What it takes to make a result again. The web page writes the same."""
+    return {
+        "grainwise": denoisers.__version__,
+        "image_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "denoiser": spec_name,
+        "weights": weights,
+        "params": params,
+    }
+
+
+def denoise(args):
+    rest, weights = args.rest, args.weights
+    if args.recipe:
+        facts = json.loads(Path(args.recipe).read_text())
+        if rest:
+            raise ParameterError(f"{rest[0]}: a recipe already says every parameter.")
+        name, weights, params = facts["denoiser"], facts.get("weights"), facts["params"]
+        for path in args.inputs:
+            digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+            if digest != facts["image_sha256"]:
+                raise DenoiserError(f"{path} is not the picture of the recipe: its SHA-256 starts with {digest[:12]}.")
+    elif args.denoiser:
+        name = args.denoiser
+        params = method_params(denoisers.spec(name), rest)
+    else:
+        raise ParameterError("Name a denoiser with -d, or give a --recipe.")
+    out = Path(args.output)
+    many = len(args.inputs) > 1 or out.is_dir() or not out.suffix
+    if many:
+        out.mkdir(parents=True, exist_ok=True)
+    model = denoisers.load(name, weights, args.device)
+    failed = 0
+    for path in map(Path, args.inputs):
+        try:
+            picture = denoisers.images.read(path)
+            result = model.denoise(picture.pixels, on_progress=None if args.quiet else progress(path.name), **params)
+            target = out / f"{path.stem}.{name}{path.suffix}" if many else out
+            denoisers.images.write(target, result.image, like=picture)
+            if args.save_recipe:
+                facts = recipe(path, name, model.weights, result.params)
+                target.with_suffix(".json").write_text(json.dumps(facts, indent=2))
+            if not args.quiet:
+                sigma = result.params.get("sigma")
+                level = f", noise level {255 * sigma:.1f} of 255" if sigma is not None else ""
+                print(f"\r{path.name} -> {target}: {result.seconds:.1f} s{level}", file=sys.stderr)
+        except (DenoiserError, OSError) as error:
+            failed += 1
+            print(f"\r{path}: {error}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def progress(name):
+    return lambda fraction, preview=None: print(f"\r{name} {fraction:4.0%}", end="", file=sys.stderr, flush=True)
+
+
+def main(argv=None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m denoisers", description="Image denoising, every method one call.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    lister = commands.add_parser("list", help="the denoisers that can run here")
+    lister.add_argument("-v", "--verbose", action="store_true", help="with parameters and citations")
+    lister.set_defaults(run=list_methods)
+    runner = commands.add_parser(
+        "denoise", help="denoise pictures", epilog="Any parameter of the method: --NAME VALUE (see list -v)."
+    )
+    runner.add_argument("inputs", nargs="+", metavar="IN")
+    runner.add_argument("-d", "--denoiser", help="a name from list")
+    runner.add_argument("-o", "--output", required=True, help="file, or folder for several pictures")
+    runner.add_argument("--weights", help="tag of the weights, default: the method's first")
+    runner.add_argument("--device", default="auto", help="auto, cpu, cuda:0, mps")
+    runner.add_argument("--recipe", help="JSON saved from the app or by --save-recipe: repeat it exactly")
+    runner.add_argument("--save-recipe", action="store_true", help="write a recipe beside each result")
+    runner.add_argument("-q", "--quiet", action="store_true")
+    runner.set_defaults(run=denoise)
+    args, rest = parser.parse_known_args(argv)
+    if rest and args.command != "denoise":
+        parser.error(f"unknown: {' '.join(rest)}")
+    args.rest = rest
+    try:
+        return args.run(args) or 0
+    except (DenoiserError, OSError, KeyError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""A denoiser that is ready to run, and what it returns."""
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .errors import ParameterError
+from .images import to_float
+from .registry import method
+from .run import Run
+
+
+@dataclass
+class Result:
+    """What a denoiser made of a picture.
+
+    ``image`` H x W x C float32 in [0, 1], as many channels as given; ``seconds`` of wall time; ``params`` as
+    used, in library units, the estimated ones filled in; ``extras`` named arrays, curves, and notes.
+    """
+
+    image: np.ndarray
+    seconds: float
+    params: dict
+    extras: dict = field(default_factory=dict)
+
+
+class Denoiser:
+    """One method with its weights on one device. Made by ``load``; safe to use from several threads."""
+
+    def __init__(self, name: str, weights: str | None = None, device: str = "auto"):
+        self.module = method(name)
+        self.spec, self.name = self.module.SPEC, name
+        self.weights, self.device = None, "cpu"
+        if self.spec.needs_weights:
+            from .engine.device import pick_device
+            from .weights import CACHE, entry
+
+            self.device = pick_device(device)
+            self.weights, _ = entry(name, weights)
+            self.network = CACHE.get(name, self.weights, self.device)
+        elif weights is not None:
+            raise ParameterError(f"{self.spec.title} has no weights; {weights!r} was asked for.")
+
+    def denoise(self, image, reference=None, on_progress=None, cancelled=None, **params) -> Result:
+        """Remove the noise from a picture.
+
+        Args:
+            image: H x W or H x W x C (C 1 or 3), float in [0, 1], uint8 or uint16, sRGB-encoded.
+            reference: clean picture of the same shape; its PSNR and SSIM are put in ``extras["scores"]``.
+            on_progress: called as on_progress(fraction, preview=None), at least twice a second on long work.
+            cancelled: polled; when it returns True the run stops with ``Cancelled``.
+            **params: the method's own, see ``spec.params``; noise levels in image units.
+
+        Raises ImageError, ParameterError, Cancelled.
+        """
+        picture = to_float(image)
+        params = self.spec.resolve(params)
+        run = Run(on_progress, cancelled)
+        began = time.perf_counter()
+        run.step(0.0)
+        if "sigma" in params and params["sigma"] is None:
+            from .noise import estimate_sigma
+
+            params["sigma"] = estimate_sigma(picture)
+        given = {"network": self.network, "device": self.device} if self.spec.needs_weights else {}
+        restored = self.module.denoise(picture, run=run, **given, **params)
+        restored = np.clip(np.asarray(restored, np.float32), 0, 1)
+        seconds = time.perf_counter() - began
+        extras = {}
+        if reference is not None:
+            from .metrics import psnr, ssim
+
+            extras["scores"] = {"psnr": psnr(restored, reference), "ssim": ssim(restored, reference)}
+        return Result(restored, seconds, params, extras)
+
+
+def load(name: str, weights: str | None = None, device: str = "auto") -> Denoiser:
+    """A denoiser by name; ``weights=None`` is its default tag. Networks are cached per (name, weights, device)."""
+    return Denoiser(name, weights, device)

@@ -1,0 +1,1 @@
+"""How a method meets an image of any size: tiling, blending, devices, precision, memory."""

@@ -1,0 +1,51 @@
+"""How a network meets a picture: padding, tiles, precision, memory."""
+
+import numpy as np
+
+from ..run import Run
+from .device import precision
+from .tiles import tiled
+
+BYTES_PER_PIXEL = 1300
+"""Peak activations of one input pixel in float32 for networks of about 64 full-resolution channels."""
+
+
+def run_network(network, image, run: Run, *, device="cpu", budget=600e6, margin=48, **inputs) -> np.ndarray:
+    """A network's answer to a whole picture, within a memory budget.
+
+    Args:
+        network: module on ``device``; ``network(x, **inputs)`` maps 1 x C x h x w to the same, for h and w
+            multiples of ``network.multiple``.
+        image: H x W x C float32; any H, W from 1.
+        budget: bytes the activations of one tile may take; halved and tried again when the device runs out.
+        margin: how far the network effectively looks, pixels.
+
+    Returns H x W x C float32, equal to one whole pass within 1/255. Raises Cancelled.
+    """
+    import torch
+    from torch.nn.functional import pad
+
+    multiple, kind = network.multiple, torch.device(device).type
+    dtype = precision(device)
+    margin = -(-margin // multiple) * multiple
+
+    def restore(tile):
+        height, width, _ = tile.shape
+        x = torch.from_numpy(np.ascontiguousarray(tile.transpose(2, 0, 1)))[None].to(device)
+        down, right = -height % multiple, -width % multiple
+        mode = "reflect" if height > down and width > right else "replicate"
+        x = pad(x, (0, right, 0, down), mode=mode).contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode(), torch.autocast(kind, dtype, enabled=dtype != torch.float32):
+            y = network(x, **inputs)
+        return y[0, :, :height, :width].float().permute(1, 2, 0).cpu().numpy()
+
+    while True:
+        side = int((budget / BYTES_PER_PIXEL) ** 0.5) // multiple * multiple
+        try:
+            return tiled(image, restore, run, tile=side, margin=margin, multiple=multiple)
+        except torch.OutOfMemoryError:
+            if side <= 128:
+                raise
+            budget /= 4
+            if kind == "cuda":
+                torch.cuda.empty_cache()

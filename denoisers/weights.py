@@ -1,0 +1,90 @@
+"""Weight files: found in ``weights/catalogue.toml``, checked, loaded strictly, cached.
+
+One entry a tag, named ``method.tag`` after timm. The SHA-256 is compared before anything is read.
+"""
+
+import functools
+import hashlib
+import os
+import threading
+import tomllib
+from collections import OrderedDict
+from pathlib import Path
+
+from .errors import WeightsError
+from .registry import method
+
+FOLDER = Path(os.environ.get("GRAINWISE_WEIGHTS", Path(__file__).parent.parent / "weights"))
+CACHE_BYTES = int(os.environ.get("GRAINWISE_MODEL_CACHE_MB", 2000)) * 1_000_000
+
+
+@functools.cache
+def catalogue() -> dict[str, dict]:
+    """All entries of catalogue.toml by full name, for example "drunet.awgn"."""
+    path = FOLDER / "catalogue.toml"
+    return tomllib.loads(path.read_text()) if path.exists() else {}
+
+
+def entry(name: str, tag: str | None) -> tuple[str, dict]:
+    """(tag, catalogue entry) of a method's weights; None is the first tag of its spec."""
+    tags = method(name).SPEC.weights
+    tag = tag or tags[0]
+    try:
+        return tag, catalogue()[name][tag]
+    except KeyError:
+        have = ", ".join(catalogue().get(name, {})) or "none"
+        raise WeightsError(f"There are no weights {name}.{tag}; the catalogue has {have}.") from None
+
+
+def read_network(name: str, tag: str | None, device: str):
+    """A method's network with its weights, on ``device``, ready to run."""
+    import torch
+    from safetensors.torch import load
+
+    tag, facts = entry(name, tag)
+    path = FOLDER / facts["file"]
+    if not path.exists():
+        raise WeightsError(f"The weight file {facts['file']} of {name}.{tag} is missing from the weights folder.")
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != facts["sha256"]:
+        raise WeightsError(f"{facts['file']} is damaged: its SHA-256 is not the one in the catalogue. Fetch it again.")
+    network = method(name).build(**facts["arguments"])
+    network.load_state_dict({k: v.float() for k, v in load(data).items()}, strict=True)
+    kind = torch.channels_last
+    return network.eval().requires_grad_(False).to(device, memory_format=kind)
+
+
+class NetworkCache:
+    """Networks by (name, tag, device), each loaded once, the least recently used dropped above ``limit`` bytes."""
+
+    def __init__(self, limit: int = CACHE_BYTES):
+        self.limit, self.networks, self.lock = limit, OrderedDict(), threading.Lock()
+        self.loading: dict[tuple, threading.Lock] = {}
+
+    def get(self, name: str, tag: str, device: str):
+        key = (name, tag, device)
+        with self.lock:
+            gate = self.loading.setdefault(key, threading.Lock())
+        with gate:  # two visitors who ask at once wait for one load
+            with self.lock:
+                if key in self.networks:
+                    self.networks.move_to_end(key)
+                    return self.networks[key][0]
+            network = read_network(name, tag, device)
+            size = sum(p.numel() * p.element_size() for p in network.state_dict().values())
+            with self.lock:
+                self.networks[key] = network, size
+                while len(self.networks) > 1 and sum(s for _, s in self.networks.values()) > self.limit:
+                    self.release(next(iter(self.networks)))
+            return network
+
+    def release(self, key):
+        """Forget one network and give its GPU memory back; those still running with it finish undisturbed."""
+        del self.networks[key]
+        if key[2].startswith("cuda"):
+            import torch
+
+            torch.cuda.empty_cache()
+
+
+CACHE = NetworkCache()
