@@ -8,16 +8,18 @@ from .tiles import tiled
 
 BYTES_PER_PIXEL = 1300
 """Peak activations of one input pixel in float32 for networks of about 64 full-resolution channels."""
+BUDGET = 400e6
+"""Bytes that the activations of one tile may take."""
 
 
-def run_network(network, image, run: Run, *, device="cpu", budget=600e6, margin=48, **inputs) -> np.ndarray:
+def run_network(network, image, run: Run, *, device="cpu", budget=None, margin=32, **inputs) -> np.ndarray:
     """A network's answer to a whole picture, within a memory budget.
 
     Args:
         network: module on ``device``; ``network(x, **inputs)`` maps 1 x C x h x w to the same, for h and w
             multiples of ``network.multiple``.
         image: H x W x C float32; any H, W from 1.
-        budget: bytes the activations of one tile may take; halved and tried again when the device runs out.
+        budget: bytes the activations of one tile may take, BUDGET by default; quartered and tried again when the device runs out.
         margin: how far the network effectively looks, pixels.
 
     Returns H x W x C float32, equal to one whole pass within 1/255. Raises Cancelled.
@@ -25,6 +27,7 @@ def run_network(network, image, run: Run, *, device="cpu", budget=600e6, margin=
     import torch
     from torch.nn.functional import pad
 
+    budget = budget or BUDGET
     multiple, kind = network.multiple, torch.device(device).type
     dtype = precision(device)
     margin = -(-margin // multiple) * multiple

@@ -61,7 +61,7 @@ def tiled(image, function, run: Run, *, tile: int = 512, margin: int = 16, multi
             done = function(image[y : y + tile, x : x + tile])
             if whole:
                 run.step(1.0)
-                return done
+                return np.asarray(done, np.float32)
             out[y : y + tile, x : x + tile] += done * (ramp_y[:, None] * ramp_x)[..., None]
     run.step(1.0)
     return out

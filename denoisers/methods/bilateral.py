@@ -41,8 +41,7 @@ def denoise(image, *, sigma, strength, radius, run):
     if level <= 0:
         return image
     reach = int(np.ceil(2 * radius))
-    # two noisy copies of one colour differ by sqrt(2 C) sigma in C channels; twice that still counts as alike
-    colour = 2 * level * np.sqrt(2 * image.shape[-1])
+    colour = 3 * level  # two noisy copies of one grey value differ by 1.4 sigma; twice that still counts as alike
 
     def restore(tile):
         height, width, _ = tile.shape

@@ -68,6 +68,6 @@ def denoise(image, *, sigma, strength, h, patch, window, run):
     def restore(tile):
         return denoise_nl_means(
             tile, patch_size=patch, patch_distance=window, h=h * level, sigma=level, fast_mode=True, channel_axis=-1
-        )
+        ).reshape(tile.shape)  # scikit-image drops a single channel
 
     return tiled(image, restore, run, tile=256, margin=patch + window)

@@ -1,0 +1,13 @@
+"""A page with nothing but the comparison viewer, for the browser tests: ``streamlit run`` this file."""
+
+import hashlib
+from pathlib import Path
+
+import streamlit as st
+from viewer_demo_layers import LAYERS
+
+from ui import tiles
+
+ARRAYS = {hashlib.sha256(array.tobytes()).hexdigest(): array for array in LAYERS.values()}
+
+app = st.App(Path(__file__).with_name("viewer_demo.py"), routes=tiles.routes(ARRAYS.__getitem__))

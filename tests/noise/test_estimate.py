@@ -1,0 +1,103 @@
+"""Noise estimation on scikit-image's bundled pictures with synthetic noise of known strength."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+from skimage import data
+
+from denoisers.errors import ImageError, ParameterError
+from denoisers.noise.estimate import describe_noise, estimate_sigma
+
+PICTURES = {name: getattr(data, name)().astype(np.float32) / 255 for name in ("camera", "astronaut", "coffee", "chelsea")}
+
+
+def white(image, sigma, seed=0):
+    return image + np.random.default_rng(seed).normal(0, sigma, image.shape).astype(np.float32)
+
+
+def camera_like(image, sigma, seed=0):
+    """Noise that grows with brightness, smoothed as demosaicking does (lag-1 correlation about 0.6)."""
+    noise = gaussian_filter(np.random.default_rng(seed).normal(size=image.shape), (0.7, 0.7, 0)[: image.ndim])
+    noise *= np.sqrt(0.2 + image)
+    return (image + noise * (sigma / noise.std())).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("sigma", [10, 15, 25, 50])
+def test_white_noise_is_recognised_and_measured(name, sigma):
+    found = describe_noise(white(PICTURES[name], sigma / 255))
+    assert found.method == "chen"
+    assert found.sigma * 255 == pytest.approx(sigma, rel=0.15)
+
+
+@pytest.mark.parametrize(("name", "expected"), [("camera", 25.5), ("astronaut", 24.8)])
+def test_chen_gives_the_values_of_an_independent_implementation(name, expected):
+    """256 x 256 crops, sigma 25: mean of 3 to 4 draws was 25.5 (sd 0.3) grey and 24.8 (sd 0.2) colour."""
+    top = 64 if name == "camera" else 0
+    crop = PICTURES[name][top : top + 256, 128:384]
+    estimates = [255 * estimate_sigma(white(crop, 25 / 255, seed), "chen") for seed in range(3)]
+    assert np.mean(estimates) == pytest.approx(expected, abs=0.6)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("sigma", [10, 20, 40])
+def test_camera_like_noise_is_recognised_and_measured(name, sigma):
+    noisy = camera_like(PICTURES[name], sigma / 255)
+    found = describe_noise(noisy)
+    assert found.method == "camera"
+    assert found.lag1 > 0.3
+    assert found.sigma * 255 == pytest.approx(sigma, rel=0.35)
+    assert estimate_sigma(noisy, "chen") * 255 < 0.7 * sigma  # why there are two methods
+
+
+def test_more_noise_reads_higher():
+    for noise, method in ((white, "chen"), (camera_like, "camera")):
+        values = [estimate_sigma(noise(PICTURES["coffee"], s / 255), method) for s in (5, 10, 20, 40)]
+        assert np.all(np.diff(values) > 0)
+
+
+def test_integer_images_read_in_image_units():
+    noisy = np.clip(white(0.2 + 0.6 * PICTURES["astronaut"], 10 / 255), 0, 1)
+    expected = estimate_sigma(noisy)
+    assert estimate_sigma(np.round(noisy * 255).astype(np.uint8)) == pytest.approx(expected, rel=0.02)
+    assert estimate_sigma(np.round(noisy * 65535).astype(np.uint16)) == pytest.approx(expected, rel=0.001)
+
+
+def test_grey_with_and_without_a_channel_axis_agree():
+    noisy = white(PICTURES["camera"], 0.05)
+    assert estimate_sigma(noisy) == estimate_sigma(noisy[..., None])
+
+
+@pytest.mark.parametrize("method", ["auto", "chen", "camera"])
+@pytest.mark.parametrize("shape", [(64, 64), (40, 50, 3), (5, 5, 3), (1, 1)])
+def test_constant_images_hold_no_noise(shape, method):
+    assert estimate_sigma(np.full(shape, 0.3), method) == 0
+    assert estimate_sigma(np.full(shape, 77, np.uint8), method) == 0
+
+
+@pytest.mark.parametrize("method", ["auto", "chen", "camera"])
+@pytest.mark.parametrize("shape", [(1, 2), (2, 1, 3), (1, 40), (40, 1), (7, 300), (8, 8), (20, 20, 3), (23, 25), (33, 40, 3)])
+def test_tiny_images_give_a_finite_level(shape, method):
+    value = estimate_sigma(white(np.full(shape, 0.5, np.float32), 0.1), method)
+    assert 0 < value < 0.4
+    if np.prod(shape) > 100 and method != "camera":
+        assert value == pytest.approx(0.1, rel=0.25)
+
+
+def test_a_pixel_has_no_noise():
+    assert estimate_sigma(np.array([[0.4]])) == 0
+    assert estimate_sigma(np.array([[[0.4, 0.1, 0.9]]])) == 0
+
+
+def test_pixels_that_are_no_numbers_do_not_spread():
+    noisy = white(PICTURES["camera"], 0.1)
+    expected = estimate_sigma(noisy)
+    noisy[100, 100], noisy[200, 50] = np.nan, np.inf
+    assert estimate_sigma(noisy) == pytest.approx(expected, rel=0.05)
+
+
+def test_wrong_requests_say_so():
+    with pytest.raises(ParameterError, match="'magic'"):
+        estimate_sigma(np.zeros((9, 9)), "magic")
+    with pytest.raises(ImageError, match="4"):
+        estimate_sigma(np.zeros((1, 3, 9, 9)))

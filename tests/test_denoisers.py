@@ -1,0 +1,116 @@
+"""What every registered denoiser must do; a new one is tested by being registered."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import denoisers
+from denoisers.errors import Cancelled, DenoiserError, ImageError, ParameterError
+from denoisers.metrics import psnr
+
+NAMES = denoisers.names()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_improves_a_noisy_picture_blind_and_repeats_itself(name, noisy, astronaut):
+    denoiser = denoisers.load(name, device="cpu")
+    first, second = denoiser.denoise(noisy), denoiser.denoise(noisy)
+    assert psnr(first.image, astronaut) > psnr(noisy, astronaut) + 4
+    assert first.image.shape == noisy.shape and first.image.dtype == np.float32
+    assert first.image.min() >= 0 and first.image.max() <= 1
+    np.testing.assert_array_equal(first.image, second.image)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stops_within_half_a_second_of_being_cancelled(name):
+    picture = np.random.default_rng(0).random((1500, 1500, 3), np.float32)
+    denoiser, stop, stopped = denoisers.load(name, device="cpu"), threading.Event(), []
+    denoiser.denoise(picture[:64, :64], sigma=0.1)  # imports and warms up
+
+    def work():
+        with pytest.raises(Cancelled):
+            denoiser.denoise(picture, cancelled=stop.is_set, sigma=0.1)
+        stopped.append(time.monotonic())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    time.sleep(0.5)
+    asked = time.monotonic()
+    stop.set()
+    thread.join()
+    assert stopped and stopped[0] - asked < 0.5
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tells_its_progress(name, noisy):
+    seen = []
+    denoisers.load(name, device="cpu").denoise(noisy, on_progress=lambda f, preview=None: seen.append(f), sigma=0.1)
+    assert seen == sorted(seen) and seen[-1] == 1.0
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=12, deadline=None)
+@given(
+    height=st.integers(1, 40),
+    width=st.integers(1, 40),
+    channels=st.sampled_from([None, 1, 3]),
+    dtype=st.sampled_from(["uint8", "uint16", "float32", "float64"]),
+)
+def test_any_size_comes_back_at_its_own_size(name, height, width, channels, dtype):
+    shape = (height, width) if channels is None else (height, width, channels)
+    values = np.random.default_rng(0).random(shape)
+    if dtype.startswith("uint"):
+        values = values * np.iinfo(dtype).max
+    image = denoisers.load(name, device="cpu").denoise(values.astype(dtype)).image
+    assert image.shape == (height, width, channels or 1)
+    assert np.isfinite(image).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_strength_returns_the_picture(name, noisy):
+    image = denoisers.load(name, device="cpu").denoise(noisy, sigma=0.1, strength=0).image
+    assert np.abs(image - noisy).max() < (0.05 if denoisers.spec(name).needs_weights else 1e-6)
+
+
+def test_a_constant_picture_stays(noisy):
+    flat = np.full((32, 32, 3), 0.5, np.float32)
+    for name in NAMES:
+        np.testing.assert_allclose(denoisers.load(name, device="cpu").denoise(flat).image, flat, atol=0.02)
+
+
+def test_wrong_requests_say_what_is_wrong(noisy):
+    with pytest.raises(DenoiserError, match="nlm"):
+        denoisers.load("no such")
+    with pytest.raises(ParameterError, match="blur"):
+        denoisers.load("nlm").denoise(noisy, blur=3)
+    with pytest.raises(ParameterError, match="between 0 and 100"):
+        denoisers.load("nlm").denoise(noisy, sigma=25)
+    with pytest.raises(ImageError):
+        denoisers.load("nlm").denoise(np.zeros((4, 4, 7)))
+    with pytest.raises(ImageError):
+        denoisers.load("nlm").denoise(np.full((4, 4), np.nan))
+
+
+def test_scores_are_given_with_a_reference(noisy, astronaut):
+    result = denoisers.load("nlm").denoise(noisy, reference=astronaut)
+    assert result.extras["scores"]["psnr"] == psnr(result.image, astronaut)
+
+
+def test_names_and_specs_agree():
+    for name in NAMES:
+        spec = denoisers.spec(name)
+        assert spec.name == name and spec.citation and spec.trained_for
+        assert all(p.help and p.title for p in spec.params)
+        assert set(spec.resolve({})) == {p.name for p in spec.params}
+
+
+def test_import_is_light():
+    import subprocess
+    import sys
+
+    code = "import sys, denoisers; denoisers.names(); print([m for m in ('torch','skimage','scipy','streamlit') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"

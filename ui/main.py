@@ -1,0 +1,20 @@
+"""The frame around every page: navigation, icon, theme."""
+
+import sys
+from pathlib import Path
+
+import streamlit as st
+
+ROOT = Path(__file__).parent.parent
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+st.set_page_config(
+    page_title="Grainwise", page_icon=str(ROOT / "assets" / "icon.svg"), layout="wide", initial_sidebar_state="collapsed"
+)
+st.logo(str(ROOT / "assets" / "logo.svg"), icon_image=str(ROOT / "assets" / "icon.svg"))
+pages = [
+    st.Page(ROOT / "pages" / "compare.py", title="Compare", icon=":material/compare:", default=True),
+    st.Page(ROOT / "pages" / "methods.py", title="Methods", icon=":material/menu_book:"),
+]
+st.navigation(pages, position="top").run()

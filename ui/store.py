@@ -1,0 +1,175 @@
+"""What the app keeps on disk: pictures and results under their hashes, workspaces under unguessable ids.
+
+An *item* is a folder ``items/<id>/``: ``info.json``; ``blob``, the uploaded bytes, or ``pixels.npy``, float32;
+and ``display.npy``, the uint8 pixels that the viewer shows, memory-mapped. It is written beside its place and
+renamed, so it is there whole or not at all. A *workspace* is one JSON file: the picture, the reference, the
+choices and the results of one visitor, by item id.
+"""
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+from denoisers import images
+
+ID = re.compile(r"[0-9a-f]{32}")
+WORKSPACE = re.compile(r"[A-Za-z0-9_-]{22}")
+
+
+def digest(*parts) -> str:
+    """32 hex digits that stand for bytes or JSON-able values."""
+    sha = hashlib.sha256()
+    for part in parts:
+        sha.update(part if isinstance(part, bytes) else json.dumps(part, sort_keys=True).encode())
+    return sha.hexdigest()[:32]
+
+
+class Store:
+    """Args: root folder; workspaces older than ``days`` or items above ``gigabytes`` in all are removed."""
+
+    def __init__(self, root, days: float = 14, gigabytes: float = 20):
+        self.root, self.days, self.bytes = Path(root), days, gigabytes * 1e9
+        self.lock = threading.RLock()
+        for name in ("items", "workspaces", "parts"):
+            (self.root / name).mkdir(parents=True, exist_ok=True)
+
+    # items
+
+    def folder(self, item: str) -> Path:
+        if not ID.fullmatch(item):
+            raise KeyError(item)
+        return self.root / "items" / item
+
+    def __contains__(self, item: str) -> bool:
+        return self.folder(item).is_dir()
+
+    def info(self, item: str) -> dict:
+        try:
+            return json.loads((self.folder(item) / "info.json").read_text())
+        except FileNotFoundError:
+            raise KeyError(item) from None
+
+    def put(self, item: str, info: dict, display, blob: bytes | None = None, pixels=None):
+        """Keep an item; if it is there already, nothing is written."""
+        if item in self:
+            return
+        part = Path(tempfile.mkdtemp(dir=self.root / "parts"))
+        try:
+            if blob is not None:
+                (part / "blob").write_bytes(blob)
+            if pixels is not None:
+                np.save(part / "pixels.npy", np.ascontiguousarray(pixels, np.float32))
+            np.save(part / "display.npy", display)
+            (part / "info.json").write_text(json.dumps(info))
+            part.rename(self.folder(item))
+        except OSError:
+            shutil.rmtree(part, ignore_errors=True)
+            if item not in self:
+                raise
+
+    def put_upload(self, data: bytes, name: str) -> str:
+        """Read an uploaded file and keep it; ImageError if it is no picture we can use."""
+        item = digest(data)
+        if item not in self:
+            picture = images.read(data, name=name)
+            info = describe(picture.pixels, name) | {
+                "sha256": hashlib.sha256(data).hexdigest(),
+                "format": picture.format,
+                "bits": picture.bits,
+                "alpha": picture.alpha is not None,
+                "notes": picture.notes,
+            }
+            self.put(item, info, images.as_uint8(picture.pixels), blob=data)
+        return item
+
+    def update(self, item: str, **facts):
+        with self.lock:
+            path = self.folder(item) / "info.json"
+            fresh = path.with_suffix(f".{secrets.token_hex(4)}")
+            fresh.write_text(json.dumps(self.info(item) | facts))
+            os.replace(fresh, path)
+
+    def picture(self, item: str):
+        """The uploaded Picture, or None for an item that was computed."""
+        blob = self.folder(item) / "blob"
+        return images.read(blob.read_bytes(), name=self.info(item)["name"]) if blob.exists() else None
+
+    def pixels(self, item: str) -> np.ndarray:
+        """H x W x C float32."""
+        path = self.folder(item) / "pixels.npy"
+        return np.load(path, mmap_mode="r") if path.exists() else self.picture(item).pixels
+
+    def display(self, item: str) -> np.ndarray:
+        """H x W x C uint8, memory-mapped; KeyError if there is no such item."""
+        try:
+            return np.load(self.folder(item) / "display.npy", mmap_mode="r")
+        except FileNotFoundError:
+            raise KeyError(item) from None
+
+    # workspaces
+
+    def new_workspace(self) -> str:
+        return secrets.token_urlsafe(16)
+
+    def workspace(self, name: str) -> dict:
+        """A workspace's state; empty for one that is new. KeyError for a name that cannot be one."""
+        if not WORKSPACE.fullmatch(name):
+            raise KeyError(name)
+        path = self.root / "workspaces" / f"{name}.json"
+        try:
+            path.touch(exist_ok=False) if not path.exists() else os.utime(path)
+            return json.loads(path.read_text() or "{}")
+        except (FileExistsError, ValueError):
+            return {}
+
+    def save_workspace(self, name: str, state: dict):
+        if not WORKSPACE.fullmatch(name):
+            raise KeyError(name)
+        path = self.root / "workspaces" / f"{name}.json"
+        fresh = self.root / "parts" / f"{name}.{secrets.token_hex(4)}"
+        fresh.write_text(json.dumps(state))
+        os.replace(fresh, path)
+
+    def sweep(self, in_use=()):
+        """Remove old workspaces, then items nobody refers to, then the oldest workspaces while over the limit.
+
+        Workspaces named in ``in_use``, and those touched within the last hour, always stay.
+        """
+        with self.lock:
+            now = time.time()
+            files = sorted((self.root / "workspaces").glob("*.json"), key=lambda p: p.stat().st_mtime)
+            kept = []
+            for path in files:
+                age = now - path.stat().st_mtime
+                if age > self.days * 86400 and path.stem not in in_use:
+                    path.unlink()
+                else:
+                    kept.append(path)
+            while True:
+                wanted = {i for path in kept for i in ID.findall(path.read_text())}
+                size = 0
+                for folder in (self.root / "items").iterdir():
+                    fresh = now - folder.stat().st_mtime < 3600
+                    if folder.name not in wanted and not fresh:
+                        shutil.rmtree(folder, ignore_errors=True)
+                    else:
+                        size += sum(f.stat().st_size for f in folder.iterdir())
+                old = [p for p in kept if p.stem not in in_use and now - p.stat().st_mtime > 3600]
+                if size <= self.bytes or not old:
+                    return
+                kept.remove(old[0])
+                old[0].unlink()
+
+
+def describe(pixels, name: str) -> dict:
+    height, width, channels = pixels.shape
+    return {"name": name, "width": width, "height": height, "channels": channels}

@@ -1,0 +1,96 @@
+// The fixed parts of the page. Only constants go through innerHTML here; names from users are set as textContent.
+
+const MODES = [
+  ["split", "Split", "S", '<path d="M12 3v18M3 5h18v14H3z"/><path class="solid" d="M12 5h9v14h-9z"/>'],
+  ["grid", "Grid", "G", '<path d="M3 3h7.5v7.5H3zM13.5 3H21v7.5h-7.5zM3 13.5h7.5V21H3zM13.5 13.5H21V21h-7.5z"/>'],
+  ["blink", "Blink", "B", '<path d="M2 12s4-7 10-7 10 7 10 7-4 7-10 7-10-7-10-7z"/><circle cx="12" cy="12" r="3"/>'],
+  ["difference", "Difference", "D", '<circle cx="9" cy="12" r="6.5"/><circle cx="15" cy="12" r="6.5"/>'],
+  ["loupe", "Loupe", "L", '<circle cx="10.5" cy="10.5" r="7"/><path d="M16 16l5 5"/>'],
+]
+const GAINS = [1, 2, 4, 8, 16, 32]
+const RATES = [0.5, 1, 2]
+
+const HELP = [
+  ["S G B D L", "split, grid, blink, difference, loupe"],
+  ["0 1 2 4", "fit, 100 %, 200 %, 400 %"],
+  ["+ −", "zoom in and out; the wheel, a pinch or a double click zoom where you point"],
+  ["← →", "move the divider by 1 % (with Shift by 10 %), Home and End to the edges"],
+  ["[ ]", "previous and next result on the right"],
+  ["X", "swap left and right"],
+  ["Space", "in blink mode: hold to see the other image"],
+  ["F", "full screen"],
+  ["?", "this help; Esc closes it"],
+]
+
+const icon = (paths) => `<svg viewBox="0 0 24 24" aria-hidden="true">${paths}</svg>`
+
+const MARKUP = `<div class="gw" tabindex="0" role="group" aria-label="Image comparison. Press question mark for the keys.">
+  <div class="bar" role="toolbar" aria-label="Viewer tools">
+    <div class="seg modes" role="group" aria-label="View">${MODES.map(
+      ([id, name, key, paths]) =>
+        `<button type="button" data-mode="${id}" aria-pressed="false" title="${name} (${key})" aria-keyshortcuts="${key}">
+          ${icon(paths)}<span>${name}</span></button>`,
+    ).join("")}</div>
+    <div class="pick">
+      <select class="left" aria-label="Left image"></select>
+      <button type="button" class="swap icon" title="Swap left and right (X)" aria-label="Swap left and right">
+        ${icon('<path d="M4 8h15M15 4l4 4-4 4M20 16H5M9 12l-4 4 4 4"/>')}</button>
+      <select class="right" aria-label="Right image"></select>
+    </div>
+    <label class="opt gain" hidden>Gain <select aria-label="Gain of the difference">${GAINS.map(
+      (gain) => `<option value="${gain}">×${gain}</option>`,
+    ).join("")}</select></label>
+    <div class="opt blinker" hidden>
+      <button type="button" class="hold">Hold to compare</button>
+      <button type="button" class="auto" aria-pressed="false">Auto</button>
+      <select class="rate" aria-label="Changes per second">${RATES.map(
+        (rate) => `<option value="${rate}">${rate} / s</option>`,
+      ).join("")}</select>
+    </div>
+    <span class="gap"></span>
+    <div class="seg zooms" role="group" aria-label="Zoom">
+      <button type="button" data-zoom="0" title="Fit the image (0)">Fit</button>
+      <button type="button" data-zoom="1" title="100 %: one image pixel on one screen pixel (1)">1:1</button>
+      <button type="button" data-zoom="2" title="200 % (2)">2×</button>
+      <button type="button" data-zoom="4" title="400 % (4)">4×</button>
+    </div>
+    <div class="seg" role="group" aria-label="Zoom step">
+      <button type="button" class="out" title="Zoom out (−)" aria-label="Zoom out">−</button>
+      <output class="percent" aria-label="Zoom">–</output>
+      <button type="button" class="in" title="Zoom in (+)" aria-label="Zoom in">+</button>
+    </div>
+    <div class="seg">
+      <button type="button" class="full icon" title="Full screen (F)" aria-label="Full screen">
+        ${icon('<path d="M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5"/>')}</button>
+      <button type="button" class="ask icon" title="Keys (?)" aria-label="Keys and help" aria-expanded="false">?</button>
+    </div>
+  </div>
+  <div class="stage">
+    <div class="main"></div>
+    <div class="panes" hidden></div>
+    <div class="tag tag-a"></div>
+    <div class="tag tag-b"></div>
+    <div class="divider" role="slider" tabindex="0" aria-label="Divider between the two images"
+      aria-orientation="horizontal" aria-valuemin="0" aria-valuemax="100" aria-valuenow="50">
+      <i>${icon('<path d="M9 7l-5 5 5 5M15 7l5 5-5 5"/>')}</i></div>
+    <div class="lens" hidden><canvas></canvas></div>
+    <div class="strip" hidden></div>
+    <p class="note" hidden></p>
+    <div class="help" role="dialog" aria-label="Keys" hidden>
+      <div><h2>Keys<button type="button" class="close">Close</button></h2><dl>${HELP.map(
+        ([keys, text]) => `<dt>${keys.split(" ").map((key) => `<kbd>${key}</kbd>`).join(" ")}</dt><dd>${text}</dd>`,
+      ).join("")}</dl></div>
+    </div>
+  </div>
+  <div class="status"><span class="where">Point at the image to read its pixel values</span><span class="values"></span></div>
+  <div class="live" aria-live="polite"></div>
+</div>`
+
+function element(tag, className, text) {
+  const node = document.createElement(tag)
+  if (className) node.className = className
+  if (text !== undefined) node.textContent = text
+  return node
+}
+
+const named = (layer) => (layer.subtitle ? `${layer.title} · ${layer.subtitle}` : layer.title)

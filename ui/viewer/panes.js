@@ -1,0 +1,195 @@
+// One pane is one OpenSeadragon viewer. The image is always 1 unit wide in its coordinates.
+
+const TILE = 512
+const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches
+const clamp = (value, low, high) => Math.min(high, Math.max(low, value))
+
+// The same rule as max_level in ui/tiles.py: halve until the image fits into one tile.
+function maxLevel(width, height) {
+  let level = 0
+  for (let side = Math.max(width, height); side > TILE; side = Math.ceil(side / 2)) level += 1
+  return level
+}
+
+const tileUrl = (base, id, level, x, y) => `${base}/tiles/${id}/${level}/${x}_${y}.png`
+
+function tileSource(base, id, width, height) {
+  return {
+    width, height, tileSize: TILE, tileOverlap: 0, minLevel: 0, maxLevel: maxLevel(width, height),
+    getTileUrl: (level, x, y) => tileUrl(base, id, level, x, y),
+  }
+}
+
+class Pane {
+  constructor(osd, host, base) {
+    this.osd = osd
+    this.base = base
+    this.items = new Map() // id -> tiled image, or null while it is being added
+    this.wanted = []
+    this.width = 1
+    this.height = 1
+    this.fit = true
+    this.viewer = osd({
+      element: host, drawer: "canvas", showNavigationControl: false, showSequenceControl: false,
+      keyboardNavEnabled: false, tabIndex: -1, preserveViewport: true, preserveImageSizeOnResize: true,
+      animationTime: still() ? 0 : 0.3, springStiffness: 9, visibilityRatio: 0.25, minZoomImageRatio: 0.5,
+      maxZoomPixelRatio: 40, zoomPerClick: 2, zoomPerScroll: 1.25, minScrollDeltaTime: 20, maxTilesPerFrame: 8,
+      imageLoaderLimit: 6, smoothTileEdgesMinZoom: Infinity, maxImageCacheCount: 300,
+      gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true, flickEnabled: false },
+      gestureSettingsTouch: { flickEnabled: !still() },
+      gestureSettingsPen: { clickToZoom: false, dblClickToZoom: true },
+    })
+    for (const name of ["canvas-drag", "canvas-scroll", "canvas-pinch", "canvas-double-click"])
+      this.viewer.addHandler(name, () => { this.fit = false })
+    this.viewer.addHandler("viewport-change", () => this.moved())
+    this.viewer.addHandler("resize", () => setTimeout(() => this.fit && this.fitImage(true)))
+    this.onMove = () => {}
+  }
+
+  get size() { return this.viewer.viewport.getContainerSize() }
+
+  // CSS pixels per image pixel.
+  get scale() { return (this.viewer.viewport.getZoom(true) * this.size.x) / this.width }
+
+  // 100 % is one image pixel on one pixel of the screen, also on screens with several to a CSS pixel.
+  get zoom() { return this.scale * devicePixelRatio }
+
+  moved() {
+    // From 200 % up, and at exactly 100 %, pixels are shown as they are; in between smoothing avoids uneven pixels.
+    const crisp = this.zoom >= 1.995 || Math.abs(this.zoom - 1) < 1e-3
+    if (crisp !== this.crisp) {
+      this.crisp = crisp
+      this.viewer.drawer.setImageSmoothingEnabled(!crisp)
+    }
+    this.clip()
+    this.onMove()
+  }
+
+  setImageSize(width, height) {
+    this.width = width
+    this.height = height
+  }
+
+  fitImage(now) {
+    this.fit = true
+    const { Rect } = this.osd
+    this.viewer.viewport.fitBounds(new Rect(0, 0, 1, this.height / this.width), now || still())
+  }
+
+  getView() {
+    const centre = this.viewer.viewport.getCenter(false)
+    return {
+      fit: this.fit, x: centre.x, y: (centre.y * this.width) / this.height,
+      zoom: (this.viewer.viewport.getZoom(false) * this.size.x * devicePixelRatio) / this.width,
+    }
+  }
+
+  setView(view, now) {
+    if (view.fit || !(view.zoom > 0)) return this.fitImage(now)
+    this.fit = false
+    const { viewport } = this.viewer
+    const scale = view.zoom / devicePixelRatio
+    let [x, y] = [view.x * this.width, view.y * this.height]
+    if (Number.isInteger(view.zoom)) {
+      // Put image pixels on screen pixels, or each of them would be smeared over two.
+      const snap = (at, span) => (span / 2 - Math.round((span / 2 - at * scale) * devicePixelRatio) / devicePixelRatio) / scale
+      x = snap(x, this.size.x)
+      y = snap(y, this.size.y)
+    }
+    viewport.zoomTo((scale * this.width) / this.size.x, null, now || still())
+    viewport.panTo(new this.osd.Point(x / this.width, y / this.width), now || still())
+  }
+
+  zoomTo(zoom) { this.setView({ ...this.getView(), fit: false, zoom }) }
+
+  zoomBy(factor, at) {
+    this.fit = false
+    const { viewport } = this.viewer
+    viewport.zoomBy(factor, at && viewport.pointFromPixel(at, true), still())
+    viewport.applyConstraints(still())
+  }
+
+  // The image pixel under a point of this pane, or null outside the image.
+  pixelAt(x, y) {
+    const point = this.viewer.viewport.pointFromPixel(new this.osd.Point(x, y), true)
+    const [column, row] = [Math.floor(point.x * this.width), Math.floor(point.y * this.width)]
+    return column >= 0 && row >= 0 && column < this.width && row < this.height ? [column, row] : null
+  }
+
+  // wanted: [{id, width, height, side: "left"|"right"|undefined, visible}]; the rest is hidden but stays loaded.
+  show(wanted, split) {
+    this.split = split
+    const before = this.wanted
+    this.wanted = wanted
+    for (const want of wanted) if (!this.items.has(want.id)) this.add(want)
+    // While a newly chosen image loads, the one it replaces stays below it, so that the view never flashes empty.
+    this.ghosts = before.filter((old) => !wanted.some((want) => want.id === old.id) && old.visible !== false)
+    clearTimeout(this.ghostTimer)
+    if (this.ghosts.length) this.ghostTimer = setTimeout(() => this.dropGhosts(true), 1500)
+    this.apply()
+  }
+
+  add(want) {
+    this.items.set(want.id, null)
+    this.viewer.addTiledImage({
+      tileSource: tileSource(this.base, want.id, want.width, want.height), x: 0, y: 0, width: 1, opacity: 0,
+      success: ({ item }) => {
+        if (!this.items.has(want.id)) return this.viewer.world.removeItem(item)
+        this.items.set(want.id, item)
+        item.addHandler("fully-loaded-change", (event) => { if (event.fullyLoaded) this.dropGhosts() })
+        this.apply()
+      },
+      error: () => this.items.delete(want.id),
+    })
+  }
+
+  dropGhosts(late) {
+    const loading = this.wanted.some((want) => want.visible !== false && !this.items.get(want.id)?.getFullyLoaded())
+    if (!this.ghosts?.length || (loading && !late)) return
+    this.ghosts = []
+    this.apply()
+  }
+
+  apply() {
+    const { world } = this.viewer
+    for (const [id, item] of this.items) {
+      if (!item) continue
+      const want = this.wanted.find((one) => one.id === id)
+      const ghost = (this.ghosts || []).some((one) => one.id === id)
+      const shown = want ? want.visible !== false : ghost
+      if (item.getOpacity() !== (shown ? 1 : 0)) item.setOpacity(shown ? 1 : 0)
+      item.setPreload(Boolean(want)) // blink loads the hidden image too
+      if (want && world.getIndexOfItem(item) !== world.getItemCount() - 1) world.setItemIndex(item, world.getItemCount() - 1)
+    }
+    this.clip()
+  }
+
+  // The divider cuts both images, never only the upper one: a missing tile must not show the other image.
+  clip() {
+    const cut = this.viewer.viewport.pointFromPixel(new this.osd.Point((this.split ?? 0) * this.size.x, 0), true).x
+    for (const want of [...(this.ghosts || []), ...this.wanted]) {
+      const item = this.items.get(want.id)
+      if (!item) continue
+      const at = clamp(cut, 0, 1) * want.width
+      const { Rect } = this.osd
+      if (want.side === "left") item.setClip(new Rect(0, 0, at, want.height))
+      else if (want.side === "right") item.setClip(new Rect(at, 0, want.width - at, want.height))
+      else if (item.getClip()) item.setClip(null)
+    }
+  }
+
+  // Forget images that are no longer offered (a new result has a new id), except what is on screen or fading.
+  keepOnly(ids) {
+    for (const [id, item] of this.items) {
+      const inUse = ids.has(id) || [...this.wanted, ...(this.ghosts || [])].some((want) => want.id === id)
+      if (inUse || id.startsWith("diff.") && [...ids].filter((one) => id.includes(one)).length === 2) continue
+      this.items.delete(id)
+      if (item) this.viewer.world.removeItem(item)
+    }
+  }
+
+  destroy() {
+    clearTimeout(this.ghostTimer)
+    this.viewer.destroy()
+  }
+}
