@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 
 from .errors import DenoiserError
+from .spec import DenoiserSpec
 
 METHODS = ("nlm", "tv", "wavelet", "bilateral", "dct_wiener", "bm3d", "drunet")
 
@@ -32,6 +33,6 @@ def names() -> list[str]:
     return sorted(name for name in METHODS if here(name))
 
 
-def spec(name: str):
+def spec(name: str) -> DenoiserSpec:
     """The DenoiserSpec of a method."""
     return method(name).SPEC
