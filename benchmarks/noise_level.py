@@ -23,9 +23,11 @@ PER_SET = 12  # clean pictures per white sigma, evenly through the set
 def read(path: Path) -> np.ndarray:
     """Centre crop, H x W x C float32 in [0, 1]."""
     with Image.open(path) as picture:
-        pixels = np.asarray(picture.convert("L" if picture.mode == "L" else "RGB"), np.float32) / 255
+        pixels = np.asarray(picture.convert("RGB"), np.float32) / 255
+    if (pixels == pixels[..., :1]).all():  # WebP stores grey as colour
+        pixels = pixels[..., :1]
     top, left = (max(0, (n - CROP) // 2) for n in pixels.shape[:2])
-    return pixels[top : top + CROP, left : left + CROP].reshape(-1, min(CROP, pixels.shape[1]), 1 + 2 * (pixels.ndim > 2))
+    return pixels[top : top + CROP, left : left + CROP]
 
 
 def cases(folder: Path):
@@ -39,7 +41,7 @@ def cases(folder: Path):
             noisy = read(folder / row["noisy"])
             yield f"{name} (real)", noisy, float(np.std(noisy - read(folder / row["clean"])))
     rng = np.random.default_rng(0)
-    for name in {"cbsd68", "set12"} & sets.keys():
+    for name in [name for name in ("cbsd68", "set12") if name in sets]:
         chosen = sets[name][:: max(1, len(sets[name]) // PER_SET)][:PER_SET]
         for sigma in WHITE:
             for row in chosen:

@@ -14,9 +14,12 @@ class Run:
     def __init__(self, on_progress=None, cancelled=None):
         self.on_progress, self.cancelled, self.last = on_progress, cancelled, 0.0
 
-    def step(self, fraction: float, preview=None):
+    def poll(self):
         if self.cancelled is not None and self.cancelled():
             raise Cancelled("Stopped; nothing was kept.")
+
+    def step(self, fraction: float, preview=None):
+        self.poll()
         now = time.monotonic()
         if self.on_progress is not None and (now - self.last > 0.1 or fraction >= 1):
             self.last = now

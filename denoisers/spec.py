@@ -72,10 +72,9 @@ class Param(BaseModel):
         low = -float("inf") if self.min is None else self.min
         high = float("inf") if self.max is None else self.max
         if not low - 1e-9 <= value <= high + 1e-9:
-            raise ParameterError(
-                f"{self.name} is {self.shown(value):g}; it must lie between {self.shown(low):g} and {self.shown(high):g}"
-                + (" (0-255 scale)." if self.kind == "sigma" else ".")
-            )
+            shown, lowest, highest = (self.shown(v) for v in (value, low, high))
+            scale = " (0-255 scale)" if self.kind == "sigma" else ""
+            raise ParameterError(f"{self.name} is {shown:g}; it must lie between {lowest:g} and {highest:g}{scale}.")
         return value
 
 

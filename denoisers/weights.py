@@ -41,6 +41,8 @@ def read_network(name: str, tag: str | None, device: str):
     import torch
     from safetensors.torch import load
 
+    from .engine.network import make_stoppable
+
     tag, facts = entry(name, tag)
     path = FOLDER / facts["file"]
     if not path.exists():
@@ -50,8 +52,8 @@ def read_network(name: str, tag: str | None, device: str):
         raise WeightsError(f"{facts['file']} is damaged: its SHA-256 is not the one in the catalogue. Fetch it again.")
     network = method(name).build(**facts["arguments"])
     network.load_state_dict({k: v.float() for k, v in load(data).items()}, strict=True)
-    kind = torch.channels_last
-    return network.eval().requires_grad_(False).to(device, memory_format=kind)
+    make_stoppable(network)
+    return network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
 
 
 class NetworkCache:

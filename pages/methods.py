@@ -12,4 +12,6 @@ for name in denoisers.names():
         st.subheader(spec.title, anchor=name, help=f"Called {name!r} in the library and on the command line.")
         st.markdown(f":gray-badge[{spec.family}] :gray-badge[{spec.year}]")
         st.write(spec.good_for)
-        st.caption(f"**Trained for.** {spec.trained_for}  \n**Source.** {spec.citation}  \n**Code.** {spec.code_licence}")
+        st.caption(
+            f"**Trained for.** {spec.trained_for}  \n**Source.** {spec.citation}  \n**Code.** {spec.code_licence}"
+        )

@@ -26,6 +26,13 @@ NOISES = {
     "salt_and_pepper": "Salt and pepper",
     "speckle": "Speckle (multiplies the picture)",
 }
+LEVELS = (  # noise below this level, of 255, is called
+    (1.5, "hardly any noise"),
+    (5, "light noise"),
+    (12, "clear noise"),
+    (30, "strong noise"),
+    (float("inf"), "very strong noise"),
+)
 TYPES = ["png", "jpg", "jpeg", "tif", "tiff", "webp", "bmp"]
 
 
@@ -50,7 +57,10 @@ def welcome(space):
     st.title("See what every denoiser makes of your photo", anchor=False)
     st.write("Drop in a noisy picture. Compare the results side by side at full resolution, and save the best one.")
     upload = st.file_uploader(
-        "Your noisy photo", type=TYPES, key="upload", help="PNG, JPEG, TIFF, WebP or BMP, 8 or 16 bit, up to 120 megapixels."
+        "Your noisy photo",
+        type=TYPES,
+        key="upload",
+        help="PNG, JPEG, TIFF, WebP or BMP, 8 or 16 bit, up to 120 megapixels.",
     )
     if upload is not None and open_picture(space, upload.getvalue(), upload.name):
         st.rerun()
@@ -148,11 +158,7 @@ def describe(space):
     store = services.store()
     info = store.info(space["picture"])
     sigma = 255 * services.sigma(space["picture"])
-    words = next(
-        word
-        for limit, word in [(1.5, "hardly any noise"), (5, "light noise"), (12, "clear noise"), (30, "strong noise"), (999, "very strong noise")]
-        if sigma < limit
-    )
+    words = next(word for limit, word in LEVELS if sigma < limit)
     megapixels = info["width"] * info["height"] / 1e6
     depth = f"{info['bits']} bit " if info["format"] != "computed" else ""
     kind = "grey" if info["channels"] == 1 else "colour"
@@ -257,10 +263,8 @@ def score_table(space):
         rows.append(row)
     frame = pd.DataFrame(rows)
     best = {"PSNR (dB)": "max", "SSIM": "max", "Seconds": "min"}
-    style = frame.style.format(
-        {"PSNR (dB)": "{:.2f}", "SSIM": "{:.4f}", "Seconds": "{:.2f}", "Megapixels/s": "{:.2f}", "Noise level": "{:.1f}"},
-        na_rep="",
-    )
+    digits = {"PSNR (dB)": 2, "SSIM": 4, "Seconds": 2, "Megapixels/s": 2, "Noise level": 1}
+    style = frame.style.format({name: f"{{:.{n}f}}" for name, n in digits.items()}, na_rep="")
     for column, way in best.items():
         if column in frame:
             mark = frame[column].max() if way == "max" else frame[column].min()

@@ -10,7 +10,10 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 st.set_page_config(
-    page_title="Grainwise", page_icon=str(ROOT / "assets" / "icon.svg"), layout="wide", initial_sidebar_state="collapsed"
+    page_title="Grainwise",
+    page_icon=str(ROOT / "assets" / "icon.svg"),
+    layout="wide",
+    initial_sidebar_state="collapsed",
 )
 st.logo(str(ROOT / "assets" / "logo.svg"), icon_image=str(ROOT / "assets" / "icon.svg"))
 pages = [

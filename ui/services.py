@@ -38,7 +38,9 @@ def noisy_copy(picture: str, model: str, level: float, seed: int) -> str:
         pixels = denoisers.noise.add_noise(store().pixels(picture), model, level, seed)
         name = store().info(picture)["name"]
         info = describe(pixels, name) | {"noise": {"model": model, "level": level, "seed": seed}, "clean": picture}
-        store().put(item, info | {"notes": [], "bits": 32, "format": "computed"}, images.as_uint8(pixels), pixels=pixels)
+        store().put(
+            item, info | {"notes": [], "bits": 32, "format": "computed"}, images.as_uint8(pixels), pixels=pixels
+        )
     return item
 
 

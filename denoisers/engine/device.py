@@ -38,7 +38,7 @@ def devices() -> list[str]:
 
 
 def pick_device(device: str = "auto") -> str:
-    """"auto" -> the best device here; a name -> itself, if it is here."""
+    """ "auto" -> the best device here; a name -> itself, if it is here."""
     available = devices()
     if device == "auto":
         return available[0]
@@ -51,7 +51,7 @@ def pick_device(device: str = "auto") -> str:
 
 @functools.cache
 def cpu_precision() -> str:
-    """"bfloat16" where that is really faster on this CPU than float32, "float32" otherwise.
+    """ "bfloat16" where that is really faster on this CPU than float32, "float32" otherwise.
 
     CPU flags are not enough: on some virtual machines AMX is announced but its tile palette is hidden, bf16
     convolutions then run slower than float32 and some die with an illegal instruction. So a child process

@@ -1,5 +1,7 @@
 """How a network meets a picture: padding, tiles, precision, memory."""
 
+from contextvars import ContextVar
+
 import numpy as np
 
 from ..run import Run
@@ -11,6 +13,19 @@ BYTES_PER_PIXEL = 1300
 BUDGET = 400e6
 """Bytes that the activations of one tile may take."""
 
+RUN: ContextVar[Run] = ContextVar("RUN")
+"""The run that the network of this thread works for."""
+
+
+def make_stoppable(network):
+    """Let every layer ask whether its run was cancelled: a tile takes seconds on a CPU, a layer does not.
+
+    Networks are shared between threads, so the hooks look the run up in the thread's context.
+    """
+    for module in network.modules():
+        if not list(module.children()):
+            module.register_forward_pre_hook(lambda *_: RUN.get().poll())
+
 
 def run_network(network, image, run: Run, *, device="cpu", budget=None, margin=32, **inputs) -> np.ndarray:
     """A network's answer to a whole picture, within a memory budget.
@@ -19,7 +34,8 @@ def run_network(network, image, run: Run, *, device="cpu", budget=None, margin=3
         network: module on ``device``; ``network(x, **inputs)`` maps 1 x C x h x w to the same, for h and w
             multiples of ``network.multiple``.
         image: H x W x C float32; any H, W from 1.
-        budget: bytes the activations of one tile may take, BUDGET by default; quartered and tried again when the device runs out.
+        budget: bytes the activations of one tile may take, BUDGET by default; quartered and tried
+            again when the device runs out.
         margin: how far the network effectively looks, pixels.
 
     Returns H x W x C float32, equal to one whole pass within 1/255. Raises Cancelled.
@@ -42,6 +58,7 @@ def run_network(network, image, run: Run, *, device="cpu", budget=None, margin=3
             y = network(x, **inputs)
         return y[0, :, :height, :width].float().permute(1, 2, 0).cpu().numpy()
 
+    RUN.set(run)
     while True:
         side = int((budget / BYTES_PER_PIXEL) ** 0.5) // multiple * multiple
         try:

@@ -29,7 +29,10 @@ def build(**arguments):
 def denoise(image, *, sigma, strength, run, network, device):
     import numpy as np
 
+    level = float(sigma * strength)
+    if level <= 0:
+        return image
     grey = image.shape[-1] == 1
     picture = np.repeat(image, 3, -1) if grey else image
-    restored = run_network(network, picture, run, device=device, sigma=float(sigma * strength))
+    restored = run_network(network, picture, run, device=device, sigma=level)
     return restored.mean(-1, keepdims=True) if grey else restored

@@ -76,4 +76,5 @@ def denoise(image, *, sigma, strength, wavelet, shifts, run):
             done = (i + c / planes.shape[-1]) / shifts
             result = shrink(shifted[..., c], level, wavelet, lambda done=done: run.step(done))
             out[..., c] += result[dy:, dx:] / shifts
+    run.step(1.0)
     return from_opponent(out)

@@ -16,7 +16,7 @@ def _pair(image, reference):
     image, reference = to_float(image), to_float(reference)
     if image.shape != reference.shape:
         raise ImageError(
-            f"The picture is {_size(image)}, the reference {_size(reference)}: they must have the same size to be compared."
+            f"The picture is {_size(image)}, the reference {_size(reference)}: only equal sizes can be compared."
         )
     return np.clip(image, 0, 1), reference
 

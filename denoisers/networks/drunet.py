@@ -64,8 +64,7 @@ class DRUNet(nn.Module):
         )
         self.body = nn.Sequential(*(ResBlock(widths[-1]) for _ in range(blocks)))
         self.up = nn.ModuleList(
-            nn.Sequential(UpConv(wider, c), *(ResBlock(c) for _ in range(blocks)))
-            for c, wider in reversed(scales)
+            nn.Sequential(UpConv(wider, c), *(ResBlock(c) for _ in range(blocks))) for c, wider in reversed(scales)
         )
         self.tail = conv3x3(widths[0], colours)
         for module in self.modules():

@@ -1,8 +1,9 @@
 """How strong the noise in a picture is, from the picture alone.
 
 Two estimators, and a test that chooses between them. `chen` is right to a few percent on white noise but reads
-too little of the noise of a camera file, because demosaicking, in-camera smoothing and JPEG correlate neighbouring pixels and empty the
-small eigenvalues it relies on. `camera` reads the parts of the picture where correlated noise still shows.
+too little of the noise of a camera file, because demosaicking, in-camera smoothing and JPEG correlate neighbouring
+pixels and empty the small eigenvalues it relies on. `camera` reads where correlated noise still shows. Neither can
+tell fine texture from noise: a clean photograph reads as `camera` noise, textured grey at 5/255 reads too high.
 """
 
 from __future__ import annotations
@@ -14,17 +15,18 @@ import numpy as np
 from denoisers.errors import ImageError, ParameterError
 
 PATCH, STRIDE = 8, 3  # Chen et al. 2015
-MAX_PATCHES = 60_000  # per picture; the eigenvalues move by under 1 % beyond this
+MAX_PATCHES = 60_000  # per picture: bounds time and memory
 MAX_BLOCKS = 4096
 BINS = 16  # brightness classes of equal population
 
-# Ratio of the middle to the lower-eighth eigenvalue of the patch covariance. White noise of 5/255 and more: 1.1 to 1.9
-# (68 CBSD68 and 12 Set12 pictures). Camera noise: 5.8 to 27 in colour, 1.8 to 11 in grey (58 PolyU and RENOIR pictures).
-CORRELATED_ABOVE = 2.4
+# Ratio of the middle to the lower-eighth eigenvalue of the patch covariance. In colour, white noise of 5/255 and more
+# gives 1.1 to 1.9 (CBSD68), camera noise 5.8 to 27 (58 PolyU and RENOIR pictures): the geometric middle of the gap.
+# In grey the two overlap (camera noise 1.8 to 11), and `auto` leans to white.
+CORRELATED_ABOVE = 3.3
 # Position in the spectrum that still belongs to noise when it is correlated, but not yet to the scene.
 CAMERA_QUANTILE = 0.7
-# Both camera measures miss what the noise holds below the block's frequencies and on edges. The factor that the training
-# pairs ask for is 1.32 (PolyU: JPEG from the camera) and 1.06 (RENOIR: developed raw); this is the geometric mean.
+# Both camera measures miss what the noise holds below the block's frequencies and on edges. The factor that the
+# training pairs ask for is 1.32 (PolyU: JPEG from the camera) and 1.06 (RENOIR: developed raw); geometric mean.
 CAMERA_GAIN = 1.18
 
 
@@ -38,7 +40,7 @@ class Noise(NamedTuple):
     lag1: float
     """Correlation of the noise of neighbouring pixels in flat blocks: about 0 if white, 0.4 to 0.7 from a camera."""
     spread: float
-    """Middle over lower-eighth eigenvalue of the patch covariance: under 2 if white, over 5 from a camera."""
+    """Middle over lower-eighth eigenvalue of the patch covariance: under 2 if white, over 3.3 from a camera."""
 
 
 def estimate_sigma(image, method: str = "auto") -> float:
@@ -99,6 +101,8 @@ def _as_float(image) -> np.ndarray:
     finite = np.isfinite(image)
     if not finite.all():
         image = np.where(finite, image, image[finite].mean() if finite.any() else np.float32(0))
+    if image.shape[2] > 1 and (image == image[..., :1]).all():
+        image = image[..., :1]  # grey stored as colour: its patches span a third of the space, and Chen reads 0
     return image
 
 

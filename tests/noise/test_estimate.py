@@ -47,7 +47,7 @@ def test_camera_like_noise_is_recognised_and_measured(name, sigma):
     found = describe_noise(noisy)
     assert found.method == "camera"
     assert found.lag1 > 0.3
-    assert found.sigma * 255 == pytest.approx(sigma, rel=0.35)
+    assert found.sigma * 255 == pytest.approx(sigma, rel=0.4)
     assert estimate_sigma(noisy, "chen") * 255 < 0.8 * sigma  # why there are two methods
 
 
@@ -77,12 +77,19 @@ def test_constant_images_hold_no_noise(shape, method):
 
 
 @pytest.mark.parametrize("method", ["auto", "chen", "camera"])
-@pytest.mark.parametrize("shape", [(1, 2), (2, 1, 3), (1, 40), (40, 1), (7, 300), (8, 8), (20, 20, 3), (25, 27), (40, 44, 3)])
+@pytest.mark.parametrize(
+    "shape", [(1, 2), (2, 1, 3), (1, 40), (40, 1), (7, 300), (8, 8), (20, 20, 3), (25, 27), (40, 44, 3)]
+)
 def test_tiny_images_give_a_finite_level(shape, method):
     value = estimate_sigma(white(np.full(shape, 0.5, np.float32), 0.1), method)
     assert 0 < value < 0.4
     if np.prod(shape) > 100 and method != "camera":
         assert value == pytest.approx(0.1, rel=0.3)
+
+
+def test_grey_stored_as_colour_reads_as_grey():
+    noisy = white(PICTURES["camera"], 0.05)
+    assert estimate_sigma(np.repeat(noisy[..., None], 3, axis=2)) == estimate_sigma(noisy) > 0.04
 
 
 def test_a_pixel_has_no_noise():

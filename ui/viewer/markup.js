@@ -47,7 +47,7 @@ const MARKUP = `<div class="gw" tabindex="0" role="group" aria-label="Image comp
         (rate) => `<option value="${rate}">${rate} / s</option>`,
       ).join("")}</select>
     </div>
-    <span class="gap"></span>
+    <div class="view">
     <div class="seg zooms" role="group" aria-label="Zoom">
       <button type="button" data-zoom="0" title="Fit the image (0)">Fit</button>
       <button type="button" data-zoom="1" title="100 %: one image pixel on one screen pixel (1)">1:1</button>
@@ -63,6 +63,7 @@ const MARKUP = `<div class="gw" tabindex="0" role="group" aria-label="Image comp
       <button type="button" class="full icon" title="Full screen (F)" aria-label="Full screen">
         ${icon('<path d="M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5"/>')}</button>
       <button type="button" class="ask icon" title="Keys (?)" aria-label="Keys and help" aria-expanded="false">?</button>
+    </div>
     </div>
   </div>
   <div class="stage">

@@ -43,6 +43,7 @@ class Pane {
       this.viewer.addHandler(name, () => { this.fit = false })
     this.viewer.addHandler("viewport-change", () => this.moved())
     this.viewer.addHandler("resize", () => setTimeout(() => this.fit && this.fitImage(true)))
+    this.viewer.addHandler("animation-finish", () => this.settle())
     this.onMove = () => {}
   }
 
@@ -61,8 +62,27 @@ class Pane {
       this.crisp = crisp
       this.viewer.drawer.setImageSmoothingEnabled(!crisp)
     }
+    this.setExact(this.zoom > 0.99 && Math.abs(this.zoom - Math.round(this.zoom)) < 1e-3)
     this.clip()
     this.onMove()
+  }
+
+  // OpenSeadragon draws tiles without overlap one screen pixel too large, to hide seams: at 100 % that doubles one row
+  // and one column of every tile. At whole zooms there are no seams, so an overlap that is not quite 0 switches it off.
+  setExact(exact) {
+    if (exact === this.exact) return
+    this.exact = exact
+    for (const item of this.items.values()) if (item) this.makeExact(item)
+  }
+
+  makeExact(item) {
+    item.source.tileOverlap = this.exact ? 1e-6 : 0
+    item.setClip(item.getClip()) // makes it place its tiles anew
+  }
+
+  // After a drag the image may lie between screen pixels.
+  settle() {
+    if (this.exact && !this.fit) this.setView({ ...this.getView(), zoom: Math.round(this.zoom) }, true)
   }
 
   setImageSize(width, height) {
@@ -136,6 +156,7 @@ class Pane {
       success: ({ item }) => {
         if (!this.items.has(want.id)) return this.viewer.world.removeItem(item)
         this.items.set(want.id, item)
+        this.makeExact(item)
         item.addHandler("fully-loaded-change", (event) => { if (event.fullyLoaded) this.dropGhosts() })
         this.apply()
       },

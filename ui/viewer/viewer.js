@@ -162,8 +162,13 @@ class Viewer {
     if (mode === "loupe") this.main.show([right], 0)
     if (mode === "difference") this.main.show([{ ...left, id: `diff.${left.id}.${right.id}.${gain}` }], 0)
     this.$(".strip").hidden = mode !== "loupe"
-    if (mode === "loupe") this.loupe.setLayers(this.layers.slice(0, GRID_MOST), right)
-    else this.$(".lens").hidden = true
+    if (mode === "loupe") {
+      this.loupe.setLayers(this.layers.slice(0, GRID_MOST), right)
+      if (!this.loupe.at) this.pointAtMiddle()
+    } else {
+      this.loupe.at = null
+      this.$(".lens").hidden = true
+    }
     this.tags()
     this.placeDivider()
     this.moved()
@@ -353,7 +358,9 @@ class Viewer {
     }, true)
     this.stage.addEventListener("pointermove", (event) => this.point(event), true)
     this.stage.addEventListener("pointerdown", (event) => this.point(event), true)
-    this.stage.addEventListener("pointerleave", () => this.unpoint())
+    this.stage.addEventListener("pointerleave", (event) => {
+      if (event.pointerType !== "touch") this.unpoint() // a lifted finger leaves the reading where it was
+    })
     this.listenDivider()
     this.sizes = new ResizeObserver(() => this.arrange())
     this.sizes.observe(this.stage)
@@ -470,6 +477,13 @@ class Viewer {
     this.pixel = name
     clearTimeout(this.asking)
     this.asking = setTimeout(() => this.ask(name), 70)
+  }
+
+  // Keys and touch have no resting pointer: the loupe then starts in the middle.
+  pointAtMiddle() {
+    const box = this.stage.getBoundingClientRect()
+    this.point(this.pointer || { clientX: box.left + box.width / 2, clientY: box.top + box.height / 2 })
+    this.loupe.draw()
   }
 
   unpoint() {
