@@ -24,21 +24,26 @@ CHROMIUM_FLAGS = [
 
 def chromium_path() -> str | None:
     """None means Playwright's own browser."""
-    return os.environ.get("GRAINWISE_CHROMIUM") or shutil.which("chromium")
+    return os.environ.get("CHROMIUM") or shutil.which("chromium")
+
+
+def demo_server(log: Path):
+    """The viewer's demo on a free port."""
+    return serve(HERE / "viewer_demo_app.py", log)
 
 
 @contextmanager
-def demo_server(log: Path):
-    """The demo on a free port; yields its address."""
+def serve(app: Path, log: Path, env=os.environ):
+    """An app on a free port; yields its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "streamlit", "run", str(HERE / "viewer_demo_app.py")]
+    command = [sys.executable, "-m", "streamlit", "run", str(app)]
     command += [f"--server.port={port}", "--server.address=127.0.0.1", "--server.headless=true"]
     command += ["--browser.gatherUsageStats=false"]
     with log.open("wb") as output:
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        environment = {**env, "PYTHONPATH": str(ROOT)}
         server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
         try:
             _wait(address, server, log)

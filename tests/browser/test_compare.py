@@ -1,0 +1,136 @@
+"""The Compare page in a real browser: from an upload to a download."""
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import expect, sync_playwright
+from viewer_helpers import CHROMIUM_FLAGS, chromium_path, serve
+
+import denoisers
+from ui.tiles import max_level
+
+ROOT = Path(__file__).parents[2]
+WAIT = 60_000
+
+
+def png(picture) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(picture).save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def photo(astronaut):
+    noisy = denoisers.noise.add_noise(astronaut, "camera", 15 / 255, 0)
+    return png(np.round(255 * noisy).astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("app")
+    with serve(ROOT / "app.py", folder / "log", env=os.environ | {"GRAINWISE_DATA": str(folder / "data")}) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium_path(), args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, address):
+    context = browser.new_context(viewport={"width": 1440, "height": 1000}, accept_downloads=True)
+    page = context.new_page()
+    page.set_default_timeout(WAIT)
+    hosts, problems = set(), []
+    page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto(address)
+    page.get_by_text("Or try a sample").wait_for(timeout=WAIT)
+    yield page
+    context.close()
+    assert hosts - {None, ""} <= {"127.0.0.1", "localhost"}, "a request left this machine"
+    assert problems == []
+
+
+def upload(page, data, name="photo.png"):
+    page.locator("input[type=file]").first.set_input_files({"name": name, "mimeType": "image/png", "buffer": data})
+
+
+def run(page):
+    page.get_by_role("button", name="Denoise with").click()
+    expect(page.get_by_role("link", name="Download")).to_be_visible(timeout=WAIT)
+
+
+def test_from_upload_to_a_download_that_the_command_line_repeats(page, photo, tmp_path):
+    upload(page, photo)
+    expect(page.get_by_text("128 × 128 pixels")).to_be_visible(timeout=WAIT)
+    run(page)
+    expect(page.get_by_text(re.compile(r"^Non-local means")).first).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download").click()
+    with page.expect_download() as recipe:
+        page.get_by_role("link", name="Recipe").click()
+    (tmp_path / "photo.png").write_bytes(photo)
+    recipe.value.save_as(tmp_path / "recipe.json")
+    download.value.save_as(tmp_path / "web.png")
+    command = [sys.executable, "-m", "denoisers", "denoise", "photo.png", "-o", "cli.png", "--recipe", "recipe.json"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+    web, cli = (np.asarray(Image.open(tmp_path / f"{n}.png")) for n in ("web", "cli"))
+    np.testing.assert_array_equal(web, cli)
+    assert json.loads((tmp_path / "recipe.json").read_text())["params"]["sigma"] > 0
+
+
+def test_a_reload_and_a_second_tab_bring_all_back(page, photo):
+    upload(page, photo)
+    page.get_by_text("128 × 128 pixels").wait_for()
+    run(page)
+    page.reload()
+    expect(page.get_by_role("link", name="Download")).to_be_visible(timeout=WAIT)
+    second = page.context.new_page()
+    second.goto(page.url)
+    expect(second.get_by_role("link", name="Download")).to_be_visible(timeout=WAIT)
+
+
+def test_a_sample_has_scores(page):
+    page.get_by_role("button", name="Cat").click()
+    run(page)
+    expect(page.get_by_text("PSNR and SSIM say how near")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("data", "name"), [(b"just text", "note.png"), (b"", "empty.png"), ("cut", "photo.jpg"), (b"BM", "<b>'\"😀.bmp")]
+)
+def test_a_bad_file_is_explained_and_the_page_lives_on(page, photo, data, name):
+    if data == "cut":
+        out = io.BytesIO()
+        Image.open(io.BytesIO(photo)).save(out, "JPEG")
+        data = out.getvalue()[: len(out.getvalue()) // 2]
+    upload(page, data, name)
+    expect(page.get_by_role("alert").first).to_be_visible(timeout=WAIT)
+    assert "Traceback" not in page.inner_text("body")
+    upload(page, photo)
+    expect(page.get_by_text("128 × 128 pixels")).to_be_visible(timeout=WAIT)
+
+
+def test_tiles_are_the_pixels(page, photo, address):
+    with page.expect_request(re.compile(r"/tiles/")) as request:
+        upload(page, photo)
+    item = re.search(r"/tiles/([0-9a-f]+)/", request.value.url).group(1)
+    reply = page.request.get(f"{address}/tiles/{item}/{max_level(128, 128)}/0_0.png")
+    assert "immutable" in reply.headers["cache-control"]
+    served = np.asarray(Image.open(io.BytesIO(reply.body())).convert("RGB"))
+    np.testing.assert_array_equal(served, np.asarray(Image.open(io.BytesIO(photo))))
