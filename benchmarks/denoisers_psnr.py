@@ -1,6 +1,6 @@
 """PSNR of every denoiser on clean pictures with white noise and on real noisy/clean pairs.
 
-usage: python benchmarks/denoisers_psnr.py DATA [--pictures N] [--crop SIDE] [--names a,b] [--sets ...]
+usage: python -m benchmarks.denoisers_psnr DATA [--pictures N] [--crop SIDE] [--names a,b] [--sets ...]
 
 DATA holds manifest.csv (columns set, noisy, clean). White noise: sigma of 255 given to the method, unclipped,
 seed 0. Real pairs: blind, everything from the picture. PSNR: range 1, all pixels and channels, no border cut.

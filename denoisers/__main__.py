@@ -51,12 +51,13 @@ def recipe(path: Path, spec_name: str, weights, params: dict) -> dict:
 
 
 def denoise(args):
-    rest, weights = args.rest, args.weights
+    rest, weights, noise = args.rest, args.weights, None
     if args.recipe:
         facts = json.loads(Path(args.recipe).read_text())
         if rest:
             raise ParameterError(f"{rest[0]}: a recipe already says every parameter.")
         name, weights, params = facts["denoiser"], facts.get("weights"), facts["params"]
+        noise = facts.get("noise")
         for path in args.inputs:
             digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
             if digest != facts["image_sha256"]:
@@ -75,7 +76,8 @@ def denoise(args):
     for path in map(Path, args.inputs):
         try:
             picture = denoisers.images.read(path)
-            result = model.denoise(picture.pixels, on_progress=None if args.quiet else progress(path.name), **params)
+            pixels = denoisers.noise.add_noise(picture.pixels, **noise) if noise else picture.pixels
+            result = model.denoise(pixels, on_progress=None if args.quiet else progress(path.name), **params)
             target = out / f"{path.stem}.{name}{path.suffix}" if many else out
             denoisers.images.write(target, result.image, like=picture)
             if args.save_recipe:

@@ -21,22 +21,23 @@ except KeyError:
     compare.welcome(space)
     st.stop()
 
-side, main = st.columns([1, 2.6], gap="medium")
+main, side = st.columns([2.6, 1], gap="medium")
 with main:
-    title, change = st.columns([3, 1], vertical_alignment="center")
-    title.markdown(f"#### {compare.escape(picture['name'])}")
-    if change.button("Change picture", icon=":material/swap_horiz:", width="stretch"):
-        space.update(picture=None, reference=None, results=[])
-        st.rerun()
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.markdown(f"#### {compare.escape(picture['name'])}", width="content")
+        if st.button("Change picture", icon=":material/swap_horiz:"):
+            space.update(picture=None, reference=None, results=[])
+            st.rerun()
     viewer = st.container()
     facts = st.container()
     progress = st.container()
     table = st.container()
 
 with side:
+    go = st.container()
     chosen = compare.choose(space)
     device = compare.choose_device(space)
-    if st.button(
+    if go.button(
         f"Denoise with {len(chosen)}" if chosen else "Pick a denoiser",
         type="primary",
         width="stretch",
@@ -61,3 +62,4 @@ with progress:
 with table:
     compare.score_table(space)
     compare.save(space)
+    compare.classic_slider(space)

@@ -2,8 +2,10 @@
 
 import re
 
+import numpy as np
 import pandas as pd
 import streamlit as st
+from PIL import Image
 
 import denoisers
 from denoisers.errors import DenoiserError
@@ -95,10 +97,10 @@ def choose(space) -> dict[str, dict]:
         for name in families[family]:
             spec = denoisers.spec(name)
             with st.container(border=True, gap="small"):
-                pick, tune = st.columns([4, 1], vertical_alignment="center")
-                on = pick.toggle(spec.title, name in chosen, key=f"pick.{name}", help=f"Made for: {spec.trained_for}")
-                with tune.popover("", icon=":material/tune:", help=f"Settings of {spec.title}"):
-                    params = forms.params_form(spec, chosen.get(name, {}), name)
+                with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+                    on = st.toggle(spec.title, name in chosen, key=f"pick.{name}", help=f"Made for: {spec.trained_for}")
+                    with st.popover("", icon=":material/tune:", help=f"Settings of {spec.title}", type="tertiary"):
+                        params = forms.params_form(spec, chosen.get(name, {}), name)
                 st.caption(spec.good_for)
                 if on:
                     answer[name] = params
@@ -280,6 +282,25 @@ def score_table(space):
 def named_scores(item, reference):
     values = services.scores(item, reference)
     return {"PSNR (dB)": values["psnr"], "SSIM": values["ssim"]}
+
+
+def classic_slider(space):
+    """streamlit-image-comparison, for those who know and want it; never asked for unless switched on."""
+    done = finished(space)
+    if not done:
+        return
+    with st.expander("Classic slider", icon=":material/swipe:"):
+        st.caption(
+            "The well-known streamlit-image-comparison. It shows 8-bit JPEG copies, so fine grain is altered, and it "
+            "loads its script from the internet: if only an empty box appears below, this browser cannot reach it."
+        )
+        if st.toggle("Show it", key="classic"):
+            from streamlit_image_comparison import image_comparison
+
+            item = st.selectbox("Result", done, format_func=title_of, key="classic.item")
+            a, b = (np.atleast_3d(services.store().display(i)) for i in (space["picture"], item))
+            a, b = (np.repeat(p, 3, -1) if p.shape[-1] == 1 else np.array(p) for p in (a, b))
+            image_comparison(Image.fromarray(a), Image.fromarray(b), "Noisy", title_of(item))
 
 
 def save(space):

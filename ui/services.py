@@ -93,13 +93,17 @@ def scores(item: str, reference: str) -> dict:
 
 
 def recipe(item: str) -> dict:
-    """What ``python -m denoisers denoise --recipe`` needs to make a result again."""
+    """What ``python -m denoisers denoise --recipe`` needs to make a result again.
+
+    Where noise was added here, the picture to give is the clean one; the recipe says which noise.
+    """
     info = store().info(item)
     source = store().info(info["picture"])
+    noise = source.get("noise")
     return {
         "grainwise": denoisers.__version__,
-        "image_sha256": source.get("sha256"),
-        "noise": source.get("noise"),
+        "image_sha256": (store().info(source["clean"]) if noise else source)["sha256"],
+        "noise": noise,
         "denoiser": info["denoiser"],
         "weights": info["weights"],
         "params": info["params"],

@@ -134,3 +134,12 @@ def test_tiles_are_the_pixels(page, photo, address):
     assert "immutable" in reply.headers["cache-control"]
     served = np.asarray(Image.open(io.BytesIO(reply.body())).convert("RGB"))
     np.testing.assert_array_equal(served, np.asarray(Image.open(io.BytesIO(photo))))
+
+
+def test_the_recipe_of_a_sample_says_its_noise(page, address):
+    page.get_by_role("button", name="Cat").click()
+    run(page)
+    with page.expect_download() as recipe:
+        page.get_by_role("link", name="Recipe").click()
+    facts = json.loads(Path(recipe.value.path()).read_text())
+    assert facts["noise"]["model"] == "camera" and len(facts["image_sha256"]) == 64
