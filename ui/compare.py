@@ -136,12 +136,12 @@ def title_of(item: str) -> str:
 
 
 def layers(space) -> list[dict]:
-    """What the viewer shows: the picture, the results, the clean reference."""
+    """What the viewer shows: the picture, the clean reference, the results."""
     store = services.store()
     answer = [(space["picture"], "Noisy" if space["reference"] else "Original")]
-    answer += [(item, title_of(item)) for item in finished(space)]
     if space["reference"]:
         answer.append((space["reference"], "Clean reference"))
+    answer += [(item, title_of(item)) for item in finished(space)]
 
     def subtitle(item):
         if not space["reference"] or item == space["reference"]:

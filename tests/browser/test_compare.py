@@ -143,3 +143,13 @@ def test_the_recipe_of_a_sample_says_its_noise(page, address):
         page.get_by_role("link", name="Recipe").click()
     facts = json.loads(Path(recipe.value.path()).read_text())
     assert facts["noise"]["model"] == "camera" and len(facts["image_sha256"]) == 64
+
+
+def test_the_newest_result_is_shown_beside_the_picture(page, photo):
+    upload(page, photo)
+    page.get_by_text("128 × 128 pixels").wait_for()
+    expect(page.locator(".divider")).to_be_hidden()
+    run(page)
+    expect(page.locator(".divider")).to_be_visible()
+    expect(page.locator(".tag-a")).to_contain_text("Original")
+    expect(page.locator(".tag-b")).not_to_contain_text("Original")

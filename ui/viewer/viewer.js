@@ -74,6 +74,8 @@ class Viewer {
     }
     this.state.left = find(this.state.left, this.layers[0])
     this.state.right = find(this.state.right, this.layers.at(-1))
+    // Until someone chooses a side, the newest result is what they are waiting to see.
+    if (before.length && this.layers.length > before.length && !this.chosen) this.state.right = this.layers.at(-1).id
     if (!MODES.some(([mode]) => mode === this.state.mode)) this.state.mode = "split"
     if (!GAINS.includes(this.state.gain)) this.state.gain = START.gain
     this.state.split = clamp(Number(this.state.split) || 0, 0, 1)
@@ -153,11 +155,13 @@ class Viewer {
     this.$(".gain").hidden = mode !== "difference"
     this.$(".gain select").value = gain
     this.$(".blinker").hidden = mode !== "blink"
-    this.$(".divider").hidden = mode !== "split"
+    const alone = this.left === this.right
+    this.$(".divider").hidden = mode !== "split" || alone
     if (mode !== "blink") this.autoBlink(false)
     this.showPanes(mode === "grid")
     const { left, right } = this
-    if (mode === "split") this.main.show([{ ...left, side: "left" }, { ...right, side: "right" }], split)
+    if (mode === "split" && alone) this.main.show([left], 0)
+    else if (mode === "split") this.main.show([{ ...left, side: "left" }, { ...right, side: "right" }], split)
     if (mode === "blink") this.main.show([{ ...left, visible: Boolean(this.held) }, { ...right, visible: !this.held }], 0)
     if (mode === "loupe") this.main.show([right], 0)
     if (mode === "difference") this.main.show([{ ...left, id: `diff.${left.id}.${right.id}.${gain}` }], 0)
@@ -192,7 +196,7 @@ class Viewer {
       if (layer.subtitle) tag.append(element("span", "", layer.subtitle))
     }
     a.hidden = mode === "grid"
-    b.hidden = mode !== "split"
+    b.hidden = mode !== "split" || this.left === this.right
     if (mode === "difference") name(a, { title: `|${this.left.title} − ${this.right.title}|`, subtitle: `×${gain}` })
     else name(a, mode === "split" || (mode === "blink" && this.held) ? this.left : this.right)
     name(b, this.right)
@@ -427,7 +431,10 @@ class Viewer {
     if (mode !== this.state.mode) this.change({ mode }, MODES.find(([id]) => id === mode)[1])
   }
 
-  choose(side, id) { this.change({ [side]: id }, `${side === "left" ? "Left" : "Right"}: ${named(this.layer(id))}`) }
+  choose(side, id) {
+    this.chosen = true
+    this.change({ [side]: id }, `${side === "left" ? "Left" : "Right"}: ${named(this.layer(id))}`)
+  }
 
   step(by) {
     const index = this.layers.indexOf(this.right)
