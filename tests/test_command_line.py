@@ -1,0 +1,54 @@
+"""The command line does what the README says."""
+
+import json
+
+import numpy as np
+import pytest
+
+import denoisers
+from denoisers.__main__ import main
+
+
+@pytest.fixture
+def photo(tmp_path, noisy):
+    path = tmp_path / "photo.png"
+    denoisers.images.write(path, noisy)
+    return path
+
+
+def test_list_names_every_denoiser(capsys):
+    assert main(["list", "-v"]) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in denoisers.names())
+
+
+def test_sigma_is_of_255(photo, tmp_path):
+    out = tmp_path / "out.png"
+    assert main(["denoise", str(photo), "-d", "nlm", "-o", str(out), "--sigma", "25", "--strength=0.5", "-q"]) == 0
+    expected = denoisers.load("nlm").denoise(denoisers.images.read(photo).pixels, sigma=25 / 255, strength=0.5).image
+    np.testing.assert_allclose(denoisers.images.read(out).pixels, expected, atol=0.5 / 255 + 1e-6)
+
+
+def test_a_recipe_repeats_a_result_and_refuses_another_picture(photo, tmp_path, astronaut, capsys):
+    first, again, other = (tmp_path / f"{n}.png" for n in ("first", "again", "other"))
+    assert main(["denoise", str(photo), "-d", "wavelet", "-o", str(first), "--save-recipe", "-q"]) == 0
+    recipe = first.with_suffix(".json")
+    assert main(["denoise", str(photo), "-o", str(again), "--recipe", str(recipe), "-q"]) == 0
+    assert first.read_bytes() == again.read_bytes()
+    assert json.loads(recipe.read_text())["params"]["sigma"] > 0
+    denoisers.images.write(other, astronaut)
+    assert main(["denoise", str(other), "-o", str(again), "--recipe", str(recipe), "-q"]) == 2
+    assert "not the picture of the recipe" in capsys.readouterr().err
+
+
+def test_several_pictures_go_on_past_a_bad_one(photo, tmp_path, capsys):
+    bad = tmp_path / "bad.png"
+    bad.write_text("no picture")
+    assert main(["denoise", str(bad), str(photo), "-d", "nlm", "-o", str(tmp_path / "out"), "-q"]) == 1
+    assert (tmp_path / "out" / "photo.nlm.png").exists() and "bad.png" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("extra", [["-d", "none"], ["-d", "nlm", "--blur", "3"], ["-d", "nlm", "--sigma"], []])
+def test_wrong_calls_say_so(photo, tmp_path, extra, capsys):
+    assert main(["denoise", str(photo), "-o", str(tmp_path / "o.png"), *extra]) == 2
+    assert "error:" in capsys.readouterr().err and not (tmp_path / "o.png").exists()

@@ -1,0 +1,55 @@
+"""Every entry of the catalogue: complete, whole, and better than what it was given."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+import denoisers
+from denoisers import weights
+from denoisers.errors import WeightsError
+from denoisers.metrics import psnr
+
+ENTRIES = [(name, tag) for name, tags in weights.catalogue().items() for tag in tags]
+NEEDED = "file sha256 arguments parameters steps megapixels minutes device noise training_data data_terms date recipe"
+
+
+@pytest.mark.parametrize(("name", "tag"), ENTRIES)
+def test_entry_is_complete_and_true(name, tag):
+    entry = weights.catalogue()[name][tag]
+    assert set(NEEDED.split()) <= set(entry) and tag in denoisers.spec(name).weights
+    assert hashlib.sha256((weights.FOLDER / entry["file"]).read_bytes()).hexdigest() == entry["sha256"]
+    network = weights.read_network(name, tag, "cpu")
+    assert sum(p.numel() for p in network.parameters()) == entry["parameters"]
+
+
+def test_drunet_gains_nine_decibels_at_sigma_25(astronaut):
+    noisy = astronaut + 25 / 255 * np.random.default_rng(0).standard_normal(astronaut.shape, np.float32)
+    restored = denoisers.load("drunet", device="cpu").denoise(noisy, sigma=25 / 255).image
+    assert psnr(restored, astronaut) > psnr(noisy, astronaut) + 9
+
+
+def test_damaged_and_missing_weights_are_named(tmp_path, monkeypatch):
+    with pytest.raises(WeightsError, match="drunet.nope"):
+        weights.entry("drunet", "nope")
+    entry = weights.catalogue()["drunet"]["awgn"]
+    monkeypatch.setattr(weights, "FOLDER", tmp_path)
+    with pytest.raises(WeightsError, match="missing"):
+        weights.read_network("drunet", "awgn", "cpu")
+    (tmp_path / entry["file"]).write_bytes(b"damaged")
+    with pytest.raises(WeightsError, match="damaged"):
+        weights.read_network("drunet", "awgn", "cpu")
+
+
+def test_a_network_is_loaded_once_and_shared(monkeypatch):
+    import threading
+
+    loads, read = [], weights.read_network
+    monkeypatch.setattr(weights, "read_network", lambda *a: loads.append(a) or read(*a))
+    cache = weights.NetworkCache()
+    threads = [threading.Thread(target=cache.get, args=("drunet", "awgn", "cpu")) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert len(loads) == 1
