@@ -18,7 +18,7 @@ SPEC = DenoiserSpec(
     title="DCT Wiener filter",
     family="classical",
     year=2007,
-    good_for="The best classical filter here: keeps texture that non-local means wipes away.",
+    good_for="Photos with texture: keeps fine structure that non-local means wipes away.",
     trained_for="Not trained. Assumes white Gaussian noise; works on camera noise with the strength estimated here.",
     citation="K. Dabov, A. Foi, V. Katkovnik, K. Egiazarian. Image denoising by sparse 3-D transform-domain "
     "collaborative filtering. IEEE TIP 16, 2007 (second stage, single blocks).",
