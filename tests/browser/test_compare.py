@@ -19,7 +19,7 @@ import denoisers
 from ui.tiles import max_level
 
 ROOT = Path(__file__).parents[2]
-WAIT = 60_000
+WAIT = 150_000  # milliseconds; the first run imports torch and may share two cores with other work
 
 
 def png(picture) -> bytes:
