@@ -42,6 +42,7 @@ def read_network(name: str, tag: str | None, device: str):
     from safetensors.torch import load
 
     from .engine.network import make_stoppable
+    from .networks import build
 
     tag, facts = entry(name, tag)
     path = FOLDER / facts["file"]
@@ -50,7 +51,7 @@ def read_network(name: str, tag: str | None, device: str):
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != facts["sha256"]:
         raise WeightsError(f"{facts['file']} is damaged: its SHA-256 is not the one in the catalogue. Fetch it again.")
-    network = method(name).build(**facts["arguments"])
+    network = build(facts["architecture"], **facts["arguments"])
     network.load_state_dict({k: v.float() for k, v in load(data).items()}, strict=True)
     make_stoppable(network)
     return network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)

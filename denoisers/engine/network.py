@@ -32,8 +32,8 @@ def run_network(network, image, run: Run, *, device="cpu", budget=None, margin=3
 
     Args:
         network: module on ``device``; ``network(x, **inputs)`` maps 1 x C x h x w to the same, for h and w
-            multiples of ``network.multiple``.
-        image: H x W x C float32; any H, W from 1.
+            multiples of ``network.multiple`` and C = ``network.colours``.
+        image: H x W x C float32; any H, W from 1. A grey picture meets a colour network as three equal channels.
         budget: bytes the activations of one tile may take, BUDGET by default; quartered and tried
             again when the device runs out.
         margin: how far the network effectively looks, pixels.
@@ -43,6 +43,9 @@ def run_network(network, image, run: Run, *, device="cpu", budget=None, margin=3
     import torch
     from torch.nn.functional import pad
 
+    if image.shape[-1] == 1 and network.colours == 3:
+        colour = run_network(network, image.repeat(3, -1), run, device=device, budget=budget, margin=margin, **inputs)
+        return colour.mean(-1, keepdims=True)
     budget = budget or BUDGET
     multiple, kind = network.multiple, torch.device(device).type
     dtype = precision(device)

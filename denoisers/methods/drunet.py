@@ -20,19 +20,6 @@ SPEC = DenoiserSpec(
 )
 
 
-def build(**arguments):
-    from ..networks.drunet import DRUNet
-
-    return DRUNet(**arguments)
-
-
 def denoise(image, *, sigma, strength, run, network, device):
-    import numpy as np
-
     level = float(sigma * strength)
-    if level <= 0:
-        return image
-    grey = image.shape[-1] == 1
-    picture = np.repeat(image, 3, -1) if grey else image
-    restored = run_network(network, picture, run, device=device, sigma=level)
-    return restored.mean(-1, keepdims=True) if grey else restored
+    return run_network(network, image, run, device=device, sigma=level) if level > 0 else image

@@ -53,9 +53,11 @@ class DRUNet(nn.Module):
     """
 
     multiple = 8
+    takes_sigma = True
 
     def __init__(self, colours: int = 3, widths: tuple[int, ...] = (32, 64, 128, 256), blocks: int = 2):
         super().__init__()
+        self.colours = colours
         scales = list(zip(widths[:-1], widths[1:], strict=True))
         self.head = conv3x3(colours + 1, widths[0])
         self.down = nn.ModuleList(

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 from viewer_demo_layers import LAYERS, layer
-from viewer_helpers import CHROMIUM_FLAGS, chromium_path, demo_server
+from viewer_helpers import demo_server
 
 WAIT = 30_000  # milliseconds; generous, because a busy machine renders slowly
 ZOOM = ".gw .percent"
@@ -25,27 +25,11 @@ def address(tmp_path_factory):
         yield url
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium_path(), args=CHROMIUM_FLAGS)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def page(browser, address):
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    page.set_default_timeout(WAIT)
-    page.hosts, page.problems = set(), []
-    page.on("request", lambda request: page.hosts.add(urlsplit(request.url).hostname))
-    page.on("pageerror", lambda error: page.problems.append(str(error)))
-    opened(page, address)
-    yield page
-    context.close()
-    assert page.hosts - {None} == {"127.0.0.1"}, "a request left this machine"
-    assert page.problems == []
+def page(new_page, address):
+    with new_page(1280, 900, WAIT) as page:
+        opened(page, address)
+        yield page
 
 
 def opened(page, address):
