@@ -93,6 +93,24 @@ def denoise(args):
     return 1 if failed else 0
 
 
+def train(args):
+    from .training import loop, recipe
+
+    facts = recipe.load(args.recipe)
+    run = Path(args.output or f"runs/{facts.name}")
+    path = loop.train(
+        facts,
+        args.data,
+        run,
+        minutes=args.minutes,
+        steps=args.steps,
+        resume=args.resume,
+        device=args.device,
+        threads=args.threads,
+    )
+    print(f"Weights: {path}. Events: {run / 'events.jsonl'}.", file=sys.stderr)
+
+
 def progress(name):
     return lambda fraction, preview=None: print(f"\r{name} {fraction:4.0%}", end="", file=sys.stderr, flush=True)
 
@@ -102,7 +120,7 @@ def main(argv=None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     lister = commands.add_parser("list", help="the denoisers that can run here")
     lister.add_argument("-v", "--verbose", action="store_true", help="with parameters and citations")
-    lister.set_defaults(run=list_methods)
+    lister.set_defaults(run_command=list_methods)
     runner = commands.add_parser(
         "denoise", help="denoise pictures", epilog="Any parameter of the method: --NAME VALUE (see list -v)."
     )
@@ -114,13 +132,23 @@ def main(argv=None) -> int:
     runner.add_argument("--recipe", help="JSON saved from the app or by --save-recipe: repeat it exactly")
     runner.add_argument("--save-recipe", action="store_true", help="write a recipe beside each result")
     runner.add_argument("-q", "--quiet", action="store_true")
-    runner.set_defaults(run=denoise)
+    runner.set_defaults(run_command=denoise)
+    trainer = commands.add_parser("train", help="train a network from a recipe")
+    trainer.add_argument("recipe", help="a TOML file, or the name of one that comes with Grainwise: drunet.awgn")
+    trainer.add_argument("--data", required=True, help="folder that holds the recipe's picture folders")
+    trainer.add_argument("-o", "--output", help="folder of the run, default: runs/METHOD.TAG")
+    trainer.add_argument("--minutes", type=float, help="limit of training time; the schedule ends with it")
+    trainer.add_argument("--steps", type=int, help="in place of the recipe's")
+    trainer.add_argument("--resume", action="store_true", help="continue the run folder's checkpoint")
+    trainer.add_argument("--device", default="auto", help="auto, cpu, cuda:0, mps")
+    trainer.add_argument("--threads", type=int, help="CPU threads")
+    trainer.set_defaults(run_command=train)
     args, rest = parser.parse_known_args(argv)
     if rest and args.command != "denoise":
         parser.error(f"unknown: {' '.join(rest)}")
     args.rest = rest
     try:
-        return args.run(args) or 0
+        return args.run_command(args) or 0
     except (DenoiserError, OSError, KeyError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -7,7 +7,7 @@ import numpy as np
 
 from .errors import ParameterError
 from .images import to_float
-from .registry import method
+from .registry import method, spec
 from .run import Run
 
 
@@ -30,7 +30,7 @@ class Denoiser:
 
     def __init__(self, name: str, weights: str | None = None, device: str = "auto"):
         self.module = method(name)
-        self.spec, self.name = self.module.SPEC, name
+        self.spec, self.name = spec(name), name
         self.weights, self.device = None, "cpu"
         if self.spec.needs_weights:
             from .engine.device import pick_device

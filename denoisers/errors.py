@@ -19,3 +19,7 @@ class WeightsError(DenoiserError):
 
 class Cancelled(DenoiserError):
     """The caller asked to stop; nothing was kept."""
+
+
+class DataError(DenoiserError):
+    """Training data that are not there, damaged, or too few."""

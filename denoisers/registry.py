@@ -7,7 +7,12 @@ import importlib.util
 from .errors import DenoiserError
 from .spec import DenoiserSpec
 
-METHODS = ("nlm", "tv", "wavelet", "bilateral", "dct_wiener", "bm3d", "drunet")
+METHODS = (
+    *("nlm", "tv", "wavelet", "bilateral", "dct_wiener", "bm3d"),
+    *("noise2noise", "noise2same", "noise2same_pro"),
+    *("drunet",),
+    *("invdn",),
+)
 
 
 @functools.cache
@@ -22,17 +27,28 @@ def method(name: str):
     return module
 
 
+def runs_here(module) -> bool:
+    """Whether a method has all it needs: its optional package, and weights in the catalogue."""
+    needed = module.SPEC.requires
+    if needed and importlib.util.find_spec(needed) is None:
+        return False
+    return not module.SPEC.needs_weights or bool(tags(module.SPEC.name))
+
+
 @functools.cache
 def names() -> list[str]:
     """Names of the denoisers that can run here, alphabetically."""
-
-    def here(name):
-        needed = importlib.import_module(f".methods.{name}", __package__).SPEC.requires
-        return not needed or importlib.util.find_spec(needed) is not None
-
-    return sorted(name for name in METHODS if here(name))
+    return sorted(name for name in METHODS if runs_here(importlib.import_module(f".methods.{name}", __package__)))
 
 
+def tags(name: str) -> tuple[str, ...]:
+    """The tags of a method's weights in the catalogue, the default one first."""
+    from .weights import catalogue
+
+    return tuple(catalogue().get(name, {}))
+
+
+@functools.cache
 def spec(name: str) -> DenoiserSpec:
-    """The DenoiserSpec of a method."""
-    return method(name).SPEC
+    """The DenoiserSpec of a method, its weights as the catalogue has them."""
+    return method(name).SPEC.model_copy(update={"weights": tags(name)})

@@ -121,6 +121,7 @@ class DenoiserSpec(BaseModel):
     """Name of a Python package that must be installed, if any."""
     params: tuple[Param, ...] = ()
     weights: tuple[str, ...] = ()
+    """Tags of its weights, the default one first; read from the catalogue, not written in a method's file."""
 
     def resolve(self, given: dict) -> dict:
         """All parameters in library units: those given, checked, and the defaults of the others."""

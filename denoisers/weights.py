@@ -12,7 +12,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 from .errors import WeightsError
-from .registry import method
+from .registry import tags
 
 FOLDER = Path(os.environ.get("GRAINWISE_WEIGHTS", Path(__file__).parent.parent / "weights"))
 CACHE_BYTES = int(os.environ.get("GRAINWISE_MODEL_CACHE_MB", 2000)) * 1_000_000
@@ -26,14 +26,13 @@ def catalogue() -> dict[str, dict]:
 
 
 def entry(name: str, tag: str | None) -> tuple[str, dict]:
-    """(tag, catalogue entry) of a method's weights; None is the first tag of its spec."""
-    tags = method(name).SPEC.weights
-    tag = tag or tags[0]
-    try:
-        return tag, catalogue()[name][tag]
-    except KeyError:
-        have = ", ".join(catalogue().get(name, {})) or "none"
-        raise WeightsError(f"There are no weights {name}.{tag}; the catalogue has {have}.") from None
+    """(tag, catalogue entry) of a method's weights; None is the first that the catalogue has."""
+    have = tags(name)
+    if tag not in have and (tag is not None or not have):
+        said = f"no weights {name}.{tag}" if tag else f"no weights of {name}"
+        raise WeightsError(f"There are {said}; the catalogue has {', '.join(have) or 'none of this method'}.")
+    tag = tag or have[0]
+    return tag, catalogue()[name][tag]
 
 
 def read_network(name: str, tag: str | None, device: str):

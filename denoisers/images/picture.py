@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -18,14 +19,20 @@ OVERSHOOT = 4.0
 """How far past [0, 1] a float array may go (noise does); further means another scale, such as 0 to 255."""
 
 
+BAND = 64
+"""Rows converted at a time: they stay in the processor's cache, and a large picture needs no large temporary."""
+
+
 @dataclass(eq=False)
 class Picture:
     """A picture as read, with what its file said about it. `numpy.asarray(picture)` gives the pixels.
 
     Attributes
     ----------
+    samples : uint8, uint16 or float32 array, H x W x C
+        sRGB-encoded, upright, at the file's own precision; C is 1 (grey) or 3.
     pixels : float32 array, H x W x C
-        sRGB-encoded, in [0, 1]; C is 1 (grey) or 3.
+        The samples in [0, 1], made when first asked for: four times the memory of 8-bit samples.
     alpha : float32 array, H x W, or None
         Opacity in [0, 1], not premultiplied.
     bits : int
@@ -40,7 +47,7 @@ class Picture:
         What was done on the way in, in sentences for the user.
     """
 
-    pixels: np.ndarray
+    samples: np.ndarray
     alpha: np.ndarray | None = None
     bits: int = 8
     format: str = "PNG"
@@ -48,15 +55,20 @@ class Picture:
     icc: bytes | None = None
     notes: list[str] = field(default_factory=list)
 
+    @cached_property
+    def pixels(self) -> np.ndarray:
+        """H x W x C float32 in [0, 1]."""
+        return to_float(self.samples)
+
     @property
     def height(self) -> int:
         """Rows of pixels."""
-        return self.pixels.shape[0]
+        return self.samples.shape[0]
 
     @property
     def width(self) -> int:
         """Columns of pixels."""
-        return self.pixels.shape[1]
+        return self.samples.shape[1]
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
         return np.array(self.pixels, dtype=dtype, copy=copy)
@@ -116,21 +128,26 @@ def to_float(array) -> np.ndarray:
 
 
 def quantise(array: np.ndarray, bits: int) -> np.ndarray:
-    """[0, 1] to whole steps of 8 or 16 bits, clipped, half to even. Values must be finite."""
+    """Float in [0, 1], or integers at full scale, to 8 or 16 bits: clipped, half to even. Values must be finite."""
     top, dtype = (255, np.uint8) if bits == 8 else (65535, np.uint16)
     if array.dtype == dtype:
         return array
-    scaled = np.clip(array, 0, 1, dtype=np.float32)
-    scaled *= np.float32(top)
-    return np.rint(scaled, out=scaled).astype(dtype)
+    if array.dtype.kind == "u":
+        array = unit(array, np.iinfo(array.dtype).max)
+    out = np.empty(array.shape, dtype)
+    for row in range(0, len(array), BAND):
+        band = np.clip(array[row : row + BAND], 0, 1, dtype=np.float32)
+        band *= np.float32(top)
+        out[row : row + BAND] = np.rint(band, out=band)
+    return out
 
 
 def as_uint8(pixels: np.ndarray) -> np.ndarray:
-    """Pixels in [0, 1] as uint8 of the same shape: clipped, then rounded half to even.
+    """Pixels as uint8 of the same shape: clipped to [0, 1], then rounded half to even.
 
     Parameters
     ----------
-    pixels : float array or uint8 array
+    pixels : float array in [0, 1], or uint8 or uint16 array
         Finite; uint8 comes back as it is.
     """
     return quantise(np.asarray(pixels), 8)

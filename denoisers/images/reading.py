@@ -90,13 +90,10 @@ def read(path_or_bytes, name: str | None = None) -> Picture:
     colour, alpha = (array, None) if array.shape[2] in (1, 3) else (array[..., :-1], array[..., -1])
     if isinstance(array, _Cmyk):
         colour, alpha = array.view(np.ndarray), None
-    colour = _to_srgb(colour, icc, notes)
-    if array.dtype == np.float32:
-        colour, alpha = (None if a is None else np.ascontiguousarray(a) for a in (colour, alpha))
-    else:
-        top = np.iinfo(array.dtype).max
-        colour, alpha = unit(colour, top), None if alpha is None else unit(alpha, top)
-    return Picture(colour, alpha, bits, kind, exif, icc, notes)
+    samples = np.ascontiguousarray(_to_srgb(colour, icc, notes))
+    if alpha is not None:
+        alpha = unit(alpha, 1 if alpha.dtype == np.float32 else np.iinfo(alpha.dtype).max)
+    return Picture(samples, alpha, bits, kind, exif, icc, notes)
 
 
 class _Cmyk(np.ndarray):

@@ -16,7 +16,6 @@ SPEC = DenoiserSpec(
     weights_licence="see weights/catalogue.toml",
     cost=3,
     params=(SIGMA, STRENGTH),
-    weights=("awgn",),
 )
 
 

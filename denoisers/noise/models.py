@@ -1,57 +1,107 @@
-"""Noise models: a clean picture in, a noisy one out. Levels are standard deviations in image units, [0, 1]."""
+"""Noise models: a clean picture in, a noisy one out.
+
+Each is a function (image H x W x C float32 in [0, 1], level, rng) -> float32 of the same shape, the same in training
+and in the page. Nothing is clipped or rounded (Noise2Noise learns the mean, which clipping would move), except
+by `jpeg`, which makes a file. Level 0 returns the picture.
+"""
 
 import numpy as np
 
 from ..errors import ParameterError
+from .camera import CameraNoise, through_jpeg
+from .text import text, watermark
 
 
 def gaussian(image, level, rng):
     """White Gaussian noise of standard deviation ``level``."""
-    return image + level * rng.standard_normal(image.shape, np.float32)
+    return image + np.float32(level) * rng.standard_normal(image.shape, np.float32)
 
 
 def poisson(image, level, rng):
-    """Shot noise with standard deviation ``level`` at mid-grey (0.5): counts of mean image / gain, gain = 2 level^2."""
-    gain = 2 * max(level, 1e-4) ** 2
-    return (rng.poisson(np.clip(image, 0, 1) / gain) * gain).astype(np.float32)
+    """Shot noise of standard deviation ``level`` at mid grey: counts of mean chi x image, chi = 1 / (2 level^2)."""
+    if level == 0:
+        return image
+    chi = 0.5 / level**2
+    return (rng.poisson(np.maximum(image, 0) * chi) / chi).astype(np.float32)
 
 
-def salt_and_pepper(image, level, rng):
-    """A share ``level`` of the pixels becomes black or white, all channels together."""
-    draw = rng.random(image.shape[:2])[..., None]
-    return np.where(draw < level / 2, 0, np.where(draw < level, 1, image)).astype(np.float32)
+def poisson_level(chi: float) -> float:
+    """The level at which `poisson` has peak photon count ``chi``, as Noise2Noise states its Poisson noise."""
+    return (0.5 / chi) ** 0.5
+
+
+def poisson_gaussian(image, level, rng):
+    """Shot noise and white read noise, half of the variance each at mid grey; ``level`` is their deviation there."""
+    return gaussian(poisson(image, level * 0.5**0.5, rng), level * 0.5**0.5, rng)
 
 
 def speckle(image, level, rng):
     """Multiplicative noise: image x (1 + level x N(0, 1))."""
-    return image * (1 + level * rng.standard_normal(image.shape, np.float32))
+    return image * (1 + np.float32(level) * rng.standard_normal(image.shape, np.float32))
+
+
+def salt_and_pepper(image, level, rng):
+    """A share ``level`` of the pixels becomes black or white, all channels together."""
+    draw = rng.random(image.shape[:2], np.float32)[..., None]
+    return np.where(draw < level, np.where(draw < level / 2, np.float32(0), np.float32(1)), image)
+
+
+def impulse(image, level, rng):
+    """A share ``level`` of the pixels becomes a uniformly random colour: whole pixels, as in Noise2Noise."""
+    return np.where(keep_mask(image.shape, level, rng), image, rng.random(image.shape, np.float32))
+
+
+def bernoulli(image, level, rng):
+    """A share ``level`` of the pixels is missing: zero, and known to be so from `keep_mask` with the same ``rng``."""
+    return image * keep_mask(image.shape, level, rng)
+
+
+def keep_mask(shape, level, rng):
+    """H x W x 1 bool: False with probability ``level``. For the masked loss, draw it here and multiply by it."""
+    return rng.random((*shape[:2], 1), np.float32) >= level
+
+
+def jpeg(image, level, rng):
+    """A JPEG file of quality 100 x (1 - level): blocks and ringing instead of grain."""
+    return image if level == 0 else through_jpeg(image, max(1, round(100 * (1 - level))), rng)
 
 
 def camera(image, level, rng):
-    """Like the noise of a developed photo: signal-dependent, and spread over neighbours by demosaicking.
+    """Like the noise of a developed photo: signal-dependent, and spread over neighbours and channels.
 
-    Standard deviation about ``level`` at mid-grey, growing with brightness; fine grain mixed with its own blur,
-    partly shared by the channels (lag-1 correlation about 0.5, between channels about 0.4).
+    Standard deviation ``level`` at mid grey. `CameraNoise` has the parameters, `random_camera` draws them.
     """
-    from scipy.ndimage import gaussian_filter
-
-    shared = rng.standard_normal((*image.shape[:2], 1), np.float32)
-    grain = 0.8 * rng.standard_normal(image.shape, np.float32) + 0.6 * shared
-    grain = gaussian_filter(grain, (0.7, 0.7, 0))
-    grain /= grain.std() + 1e-12
-    return image + level * np.sqrt(0.3 + 1.4 * np.clip(image, 0, 1)) * grain
+    return CameraNoise().at(level, image.shape[2]).apply(image, rng)
 
 
-MODELS = {m.__name__: m for m in (gaussian, poisson, salt_and_pepper, speckle, camera)}
+MODELS = {
+    model.__name__: model
+    for model in (
+        gaussian,
+        camera,
+        poisson,
+        poisson_gaussian,
+        speckle,
+        salt_and_pepper,
+        impulse,
+        bernoulli,
+        text,
+        watermark,
+        jpeg,
+    )
+}
 
 
 def add_noise(image, model: str = "gaussian", level: float = 25 / 255, seed: int = 0) -> np.ndarray:
     """A noisy copy of a clean picture, H x W x C float32, clipped to [0, 1] as a file would be.
 
-    ``model``: gaussian, poisson, salt_and_pepper, speckle or camera; the same seed gives the same noise.
+    ``model`` is a name in `MODELS`; ``level`` from 0 to 1 is a standard deviation or a share, as the model says.
+    The same seed gives the same noise.
     """
     from ..images import to_float
 
     if model not in MODELS:
         raise ParameterError(f"There is no noise model {model!r}; there is {', '.join(MODELS)}.")
+    if not 0 <= level <= 1:
+        raise ParameterError(f"The noise level is {level:g}; it must lie between 0 and 1.")
     return np.clip(MODELS[model](to_float(image), level, np.random.default_rng(seed)), 0, 1)

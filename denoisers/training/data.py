@@ -1,50 +1,156 @@
-"""Training data: clean pictures held in memory, random crops, noise drawn on the fly.
+"""Batches of crops.
 
-Every batch is a pure function of (seed, step): a training that is stopped and resumed sees exactly
-the crops it would have seen, and no loader state has to be saved.
+A batch is a pure function of (seed, step, place in the batch): a training that is stopped and resumed sees the
+crops it would have seen, and so do several processes that share a batch.
 """
 
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
-from PIL import Image
 
-EXTENSIONS = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
-
-
-def read_clean(folders, smallest: int) -> list[np.ndarray]:
-    """All pictures under ``folders`` as H x W x 3 uint8, those with a side below ``smallest`` left out."""
-    paths = sorted(p for folder in folders for p in Path(folder).rglob("*") if p.suffix.lower() in EXTENSIONS)
-    pictures = [np.asarray(Image.open(p).convert("RGB")) for p in paths]
-    return [p for p in pictures if min(p.shape[:2]) >= smallest]
+from ..noise import estimate_sigma
 
 
-class GaussianCrops:
-    """Batches of (noisy, sigma, clean): crops, dihedral flips, white Gaussian noise of a random level.
+@dataclass
+class Batch:
+    """N crops. ``noisy``, ``target`` and, where it exists, ``clean``: N x C x H x W float32; ``sigma`` the standard
+    deviation of the noise, N x 1 x 1 x 1, in the same unit; ``mask`` 1 where the target was observed, 0 elsewhere."""
+
+    noisy: torch.Tensor
+    target: torch.Tensor
+    sigma: torch.Tensor
+    clean: torch.Tensor | None = None
+    mask: torch.Tensor | None = None
+
+    def to(self, device) -> "Batch":
+        values = (getattr(self, f.name) for f in fields(self))
+        return Batch(*(None if v is None else v.to(device, non_blocking=True) for v in values))
+
+
+def to_float(pixels) -> np.ndarray:
+    """uint8 or uint16 -> [0, 1] float32; floats as they are."""
+    if pixels.dtype.kind == "f":
+        return np.asarray(pixels, np.float32)
+    return np.asarray(pixels, np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+
+
+class Photographed:
+    """Crops of pictures whose noise is given: real pairs, or copies made once.
 
     Args:
-        pictures: H x W x 3 uint8 arrays, drawn in proportion to their area.
-        crop: side of the square crops, pixels.
-        batch: crops a batch.
-        sigma: range (low, high) of the noise level, image units; one draw a crop, uniform.
+        pictures: (noisy, target, clean) arrays, H x W x 3, uint8, uint16 or float in [0, 1]; target may be noisy
+            too, clean None.
+        standardise: see ``recipe.Data``.
     """
 
-    def __init__(self, pictures, crop: int, batch: int, sigma: tuple[float, float], seed: int = 0):
-        self.pictures, self.crop, self.batch, self.sigma, self.seed = pictures, crop, batch, sigma, seed
-        areas = np.array([p.shape[0] * p.shape[1] for p in pictures], float)
-        self.weights = areas / areas.sum()
+    def __init__(self, pictures, standardise: bool = False):
+        self.pictures = pictures
+        self.areas = [p[0].shape[0] * p[0].shape[1] for p in pictures]
+        self.sides = [min(p[0].shape[:2]) for p in pictures]
+        self.sigmas = [noise_level(*p) for p in pictures]
+        self.scales = [moments(p[0]) for p in pictures] if standardise else None
 
-    def __call__(self, step: int):
-        rng = np.random.default_rng((self.seed, step))
-        n, c = self.batch, self.crop
-        clean = np.empty((n, c, c, 3), np.float32)
-        for i, k in enumerate(rng.choice(len(self.pictures), n, p=self.weights)):
-            picture = self.pictures[k]
-            y, x = (rng.integers(0, side - c + 1) for side in picture.shape[:2])
-            patch = np.rot90(picture[y : y + c, x : x + c], rng.integers(4))
-            clean[i] = patch[:, ::-1] if rng.integers(2) else patch
-        clean = torch.from_numpy(clean / 255).permute(0, 3, 1, 2)
-        sigma = torch.from_numpy(rng.uniform(*self.sigma, n).astype(np.float32)).reshape(n, 1, 1, 1)
-        noise = torch.from_numpy(rng.standard_normal(clean.shape, np.float32))
-        return clean + sigma * noise, sigma, clean
+    def crop(self, k, window, rng):
+        noisy, target, clean = (None if p is None else window(to_float, p) for p in self.pictures[k])
+        sigma = self.sigmas[k]
+        if self.scales:
+            mean, std = self.scales[k]
+            noisy, target = (noisy - mean) / std, (target - mean) / std
+            clean = None if clean is None else (clean - mean) / std
+            sigma = sigma / std.mean()
+        return noisy, target, sigma, clean, None
+
+
+class Made:
+    """Crops of clean pictures with fresh noise; the target is the clean crop, or a second noisy one (Noise2Noise).
+
+    ``noise(clean, rng)`` -> (noisy, sigma, mask).
+    """
+
+    def __init__(self, pictures, noise, noisy_target: bool = False):
+        self.pictures, self.noise, self.noisy_target = pictures, noise, noisy_target
+        self.areas = [p.shape[0] * p.shape[1] for p in pictures]
+        self.sides = [min(p.shape[:2]) for p in pictures]
+
+    def crop(self, k, window, rng):
+        clean = window(to_float, self.pictures[k])
+        noisy, sigma, mask = self.noise(clean, rng)
+        target = clean
+        if self.noisy_target:
+            target, _, mask = self.noise(clean, rng)
+        return noisy, target, sigma, clean, mask
+
+
+def noise_level(noisy, target, clean) -> float:
+    """Standard deviation of the noise of a photographed picture, image units: against the clean picture; else half
+    the power of the difference of two noisy ones; else estimated."""
+    if clean is not None:
+        return deviation(noisy, clean)
+    if target is not noisy:
+        return deviation(noisy, target) / 2**0.5
+    return estimate_sigma(to_float(noisy))
+
+
+def deviation(noisy, target) -> float:
+    """Root mean square of noisy - target over a 4 x 4 grid of the picture's pixels, image units."""
+    return float((to_float(noisy[::4, ::4]) - to_float(target[::4, ::4])).std())
+
+
+def moments(picture):
+    """Mean and standard deviation of each channel."""
+    values = to_float(picture).reshape(-1, picture.shape[-1])
+    return values.mean(0), values.std(0) + 1e-6
+
+
+class Crops:
+    """``crops(step)`` -> Batch, prepared ahead in threads.
+
+    Args:
+        sources: list of (source, share of the crops).
+        sizes: crop sides; one is drawn a batch, and the number of crops follows so that the pixels stay equal.
+        batch: crops at the first size, all processes together.
+        rank, world: this process takes every world-th crop from the rank-th on.
+        jitter: see ``recipe.Data.sigma_jitter``.
+        threads: that prepare crops while the network works.
+    """
+
+    def __init__(self, sources, sizes, batch: int, seed=0, rank=0, world=1, jitter: float = 0, threads: int = 2):
+        self.sources = [source for source, _ in sources]
+        shares = np.array([share for _, share in sources], float)
+        self.shares = shares / shares.sum()
+        self.sizes, self.batch, self.seed = sizes, batch, seed
+        self.rank, self.world, self.jitter = rank, world, jitter
+        self.pool, self.ahead = ThreadPoolExecutor(threads), {}
+
+    def __call__(self, step: int) -> Batch:
+        for s in (step, step + 1, step + 2):
+            if s not in self.ahead:
+                self.ahead[s] = self.order(s)
+        crops = [crop.result() for crop in self.ahead.pop(step)]
+        self.ahead = {s: crops for s, crops in self.ahead.items() if s > step}
+        noisy, target, sigma, clean, mask = zip(*crops, strict=True)
+        pixels = [None if p[0] is None else torch.from_numpy(np.stack(p)) for p in (noisy, target, clean, mask)]
+        noisy, target, clean, mask = (None if p is None else p.permute(0, 3, 1, 2) for p in pixels)
+        return Batch(noisy, target, torch.tensor(sigma).reshape(-1, 1, 1, 1), clean, mask)
+
+    def order(self, step):
+        side = self.sizes[np.random.default_rng((self.seed, step)).integers(len(self.sizes))]
+        count = max(self.world, round(self.batch * (self.sizes[0] / side) ** 2))
+        return [self.pool.submit(self.one, side, step, i) for i in range(self.rank, count, self.world)]
+
+    def one(self, side, step, i):
+        rng = np.random.default_rng((self.seed, step, i))
+        source = self.sources[rng.choice(len(self.sources), p=self.shares)]
+        areas = np.array([a if s >= side else 0 for a, s in zip(source.areas, source.sides, strict=True)], float)
+        k = rng.choice(len(areas), p=areas / areas.sum())
+        position, turns, mirror = rng.random(2), rng.integers(4), rng.integers(2)
+
+        def window(convert, picture):
+            y, x = (int(f * (n - side + 1)) for f, n in zip(position, picture.shape[:2], strict=True))
+            patch = np.rot90(convert(picture[y : y + side, x : x + side]), turns)
+            return np.ascontiguousarray(patch[:, ::-1] if mirror else patch)
+
+        noisy, target, sigma, clean, mask = source.crop(k, window, rng)
+        return noisy, target, np.float32(sigma * np.exp(self.jitter * rng.standard_normal())), clean, mask

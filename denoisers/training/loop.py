@@ -1,32 +1,57 @@
-"""The training loop: plain PyTorch, restartable at any moment.
+"""The training loop: plain PyTorch, restartable at any moment, on one device or several.
 
-``train(recipe, data, run)`` follows one recipe (a TOML file beside this one) and keeps everything in
-the run folder: ``checkpoint.pt`` (network, average, optimiser, step), ``events.jsonl`` (one line a
-report) and, at the end, ``average.safetensors``. The checkpoint is replaced atomically, so a killed
-run leaves the old one or the new one, never half of one.
+``train(recipe, data, run)`` keeps everything in the run folder:
+
+    recipe.json         what is trained
+    checkpoint.pt       network, average, optimiser, step; replaced atomically, so a killed run leaves a whole one
+    average.safetensors the averaged weights, what inference loads
+    events.jsonl        one JSON object a line: start, train, validation, end (see ``Events``)
+    previews/           noisy, restored and clean crops of the validation, side by side
+    stop                if this file appears, the training saves and ends, as on SIGTERM
+
+Several processes (``torchrun --nproc-per-node N -m denoisers train ...``) share every batch; each averages its
+gradients with the others, and the first writes the files.
 """
 
 import json
 import math
 import os
 import signal
+import threading
 import time
-import tomllib
+from datetime import date
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from torch import distributed
 
-from ..networks.drunet import DRUNet
-from .data import GaussianCrops, read_clean
+from ..errors import DenoiserError
+from .data import Crops
+from .objectives import OBJECTIVES
+from .recipe import Recipe
+from .sources import open_data
+from .validation import Validation
 
-NETWORKS = {"drunet": DRUNet}
+REPORT_EVERY = 5.0
+"""Seconds between two "train" events."""
+SAVE_EVERY = 120.0
+"""Seconds between two checkpoints."""
 
 
-def learning_rate(peak: float, progress: float, step: int, warmup: int) -> float:
-    """Linear warm-up over ``warmup`` steps, then half a cosine down to 1/500 of the peak at progress 1."""
-    cosine = 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
-    return peak * min(1.0, (step + 1) / warmup) * max(cosine, 1 / 500)
+class Diverged(DenoiserError):
+    """The loss is no longer a number."""
+
+
+def learning_rate(recipe: Recipe, progress: float, step: int) -> float:
+    """The rate at a step: linear warm-up, then half a cosine down to 1/500 of the peak, or steps down."""
+    schedule, peak = recipe.schedule, recipe.optimiser.lr
+    if schedule.shape == "cosine":
+        factor = max(0.5 * (1 + math.cos(math.pi * min(progress, 1.0))), 1 / 500)
+    elif schedule.shape == "step":
+        factor = schedule.factor ** sum(progress >= m for m in schedule.milestones)
+    else:
+        factor = 1.0
+    return peak * min(1.0, (step + 1) / max(schedule.warmup, 1)) * factor
 
 
 class Average:
@@ -45,88 +70,213 @@ class Average:
                 self.weights[name].copy_(value)
 
 
+class Events:
+    """``events.jsonl``: one JSON object a line, with ``event``, ``time``, and mostly ``step`` and ``seconds`` trained.
+
+    problem: path, reason, of a file left out; start: recipe, parameters, steps, minutes, device; train: loss, lr,
+    pictures_per_second (crops), megapixels seen, progress; validation: psnr, ssim, preview; end: reason
+    ("finished", "stopped"), megapixels, date.
+    """
+
+    def __init__(self, path: Path | None):
+        self.file = path.open("a", buffering=1) if path else None
+
+    def write(self, event: str, **facts):
+        if self.file:
+            self.file.write(json.dumps({"event": event, "time": round(time.time(), 1), **facts}) + "\n")
+
+
 def write_atomically(path: Path, save):
-    part = path.with_suffix(".part")
+    """``save(part)`` writes a neighbour file, which then takes the place of ``path`` in one step."""
+    part = path.with_name(path.name + ".part")
     save(part)
+    with part.open("rb+") as file:
+        os.fsync(file.fileno())
     os.replace(part, path)
 
 
-def train(recipe_file, data, run, minutes: float | None = None, threads: int | None = None, device: str = "cpu"):
-    """Run a recipe to its end, or for ``minutes`` in all (earlier runs of the same folder included).
+class Team:
+    """The processes that train together: one, or as many as torchrun started."""
+
+    def __init__(self, device: str):
+        self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        self.device = f"cuda:{os.environ['LOCAL_RANK']}" if self.world > 1 and device.startswith("cuda") else device
+        if self.world > 1 and not distributed.is_initialized():
+            distributed.init_process_group("nccl" if self.device.startswith("cuda") else "gloo")
+
+    def mean(self, tensors):
+        """Replace each tensor by its mean over the processes."""
+        if self.world > 1:
+            for tensor in tensors:
+                distributed.all_reduce(tensor)
+                tensor /= self.world
+
+    def agree(self, *values: float) -> list[float]:
+        """The first process's numbers, for all: they must take the same decisions."""
+        if self.world == 1:
+            return list(values)
+        tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
+        distributed.broadcast(tensor, 0)
+        return tensor.tolist()
+
+
+def train(
+    recipe: Recipe,
+    data,
+    run,
+    *,
+    minutes: float | None = None,
+    steps: int | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    threads: int | None = None,
+) -> Path:
+    """Run a recipe to its end, or for ``minutes`` in all.
 
     Args:
-        recipe_file: TOML with [network], [data], [optimiser] and [schedule].
-        data: folder that holds the recipe's picture folders.
-        run: run folder; a checkpoint found in it is continued.
-        minutes: limit of training time; the schedule is then laid over time where that ends first.
-    Returns the path of the averaged weights.
+        recipe: from ``recipe.load``.
+        data: folder below which the recipe's folders lie.
+        run: run folder, made if need be.
+        minutes: limit of training time, earlier parts of a resumed run included; where it ends before the
+            recipe's steps, the schedule is laid over the time instead.
+        steps: in place of the recipe's.
+        resume: continue the checkpoint in ``run``; without one, start. If not set, ``run`` must hold none.
+        device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        threads: CPU threads of the network; torch's choice if None.
+
+    Returns the path of the averaged weights. Raises DenoiserError: bad data, a run folder in use, a loss that is
+    not a number. SIGTERM and Ctrl-C save and end it like a limit reached.
     """
-    recipe = tomllib.loads(Path(recipe_file).read_text())
+    from safetensors.torch import save_file
+
+    from ..engine.device import pick_device, precision
+
     run = Path(run)
     run.mkdir(parents=True, exist_ok=True)
+    checkpoint = run / "checkpoint.pt"
+    if checkpoint.exists() and not resume:
+        raise DenoiserError(f"{run} already holds a training: continue it with --resume, or name another folder.")
     if threads:
         torch.set_num_threads(threads)
-    torch.manual_seed(recipe["seed"])
-    net_args = {k: v for k, v in recipe["network"].items() if k != "name"}
-    network = NETWORKS[recipe["network"]["name"]](**net_args).to(device, memory_format=torch.channels_last)
-    o, s, d = recipe["optimiser"], recipe["schedule"], recipe["data"]
-    optimiser = torch.optim.AdamW(network.parameters(), lr=o["lr"], betas=(0.9, 0.99), weight_decay=0.0)
-    average = Average(network, o["ema"])
-    step, seconds = 0, 0.0
-    checkpoint = run / "checkpoint.pt"
+    team = Team(pick_device(device))
+    device = team.device
+    kind, dtype = torch.device(device).type, precision(device)
+    total = steps or recipe.schedule.steps
+
+    torch.manual_seed(recipe.seed)
+    network = recipe.build().to(device, memory_format=torch.channels_last)
+    o = recipe.optimiser
+    optimiser = torch.optim.AdamW(network.parameters(), lr=o.lr, betas=o.betas, weight_decay=o.weight_decay)
+    average = Average(network, o.ema)
+    step, seconds, pixels = 0, 0.0, 0
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True, map_location=device)
         network.load_state_dict(state["network"])
         optimiser.load_state_dict(state["optimiser"])
         average.weights = state["average"]
-        step, seconds = state["step"], state["seconds"]
+        step, seconds, pixels = state["step"], state["seconds"], state["pixels"]
 
-    pictures = read_clean([Path(data) / f for f in d["folders"]], d["crop"])
-    if not pictures:
-        raise FileNotFoundError(f"no picture of at least {d['crop']} pixels a side in {d['folders']} under {data}")
-    sample = GaussianCrops(pictures, d["crop"], d["batch"], [v / 255 for v in d["sigma"]], recipe["seed"])
+    first = team.rank == 0
+    events = Events(run / "events.jsonl" if first else None)
+    sources, held_back, problems = open_data(recipe, data, cache=run)
+    for problem in problems:
+        events.write("problem", path=str(problem.path), reason=problem.reason)
+    d = recipe.data
+    crops = Crops(sources, d.crop, d.batch * team.world, recipe.seed, team.rank, team.world, d.sigma_jitter)
+    validation = Validation(recipe, held_back, run / "previews", device)
+    objective, options = OBJECTIVES[recipe.objective.name], dict(recipe.objective.options)
+    if recipe.objective.name in ("supervised", "noise2noise"):
+        options["loss"] = recipe.objective.loss
 
     def save():
-        state = dict(network=network.state_dict(), optimiser=optimiser.state_dict(), average=average.weights)
-        write_atomically(checkpoint, lambda p: torch.save({**state, "step": step, "seconds": seconds}, p))
-        tensors = {k: v.contiguous() for k, v in average.weights.items()}
-        write_atomically(run / "average.safetensors", lambda p: save_file(tensors, p))
+        if first:
+            state = dict(network=network.state_dict(), optimiser=optimiser.state_dict(), average=average.weights)
+            state |= dict(step=step, seconds=seconds, pixels=pixels)
+            write_atomically(checkpoint, lambda part: torch.save(state, part))
+            tensors = {k: v.contiguous() for k, v in average.weights.items()}
+            write_atomically(run / "average.safetensors", lambda part: save_file(tensors, part))
 
-    stop = []
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: stop.append(True))
-    saved = reported = time.monotonic()
-    losses = []
-    with (run / "events.jsonl").open("a", buffering=1) as events:
-        while not stop:
-            progress = max(step / s["steps"], seconds / (60 * minutes) if minutes else 0)
-            if progress >= 1:
+    def validate():
+        if first and validation:
+            scores = validation(average.weights, step)
+            events.write("validation", step=step, seconds=round(seconds, 1), **scores)
+
+    if first:
+        write_atomically(run / "recipe.json", lambda part: part.write_text(recipe.model_dump_json(indent=1)))
+    count = sum(p.numel() for p in network.parameters())
+    facts = dict(recipe=recipe.name, parameters=count, steps=total, minutes=minutes, device=device)
+    events.write("start", step=step, seconds=round(seconds, 1), **facts)
+    stop = threading.Event()
+    with stopped_by_signals(stop):
+        saved = reported = time.monotonic()
+        losses, seen = [], 0
+        while True:
+            asked = stop.is_set() or (run / "stop").exists()
+            progress = max(step / total, seconds / (60 * minutes) if minutes else 0)
+            progress, asked = team.agree(progress, asked)
+            if progress >= 1 or asked:
                 break
             began = time.monotonic()
-            rate = learning_rate(o["lr"], progress, step, s["warmup"])
+            rate = learning_rate(recipe, progress, step)
             for group in optimiser.param_groups:
                 group["lr"] = rate
-            noisy, sigma, clean = (t.to(device) for t in sample(step))
-            noisy = noisy.contiguous(memory_format=torch.channels_last)
-            with torch.autocast(torch.device(device).type, torch.bfloat16):
-                restored = network(noisy, sigma)
-            loss = (restored.float() - clean).abs().mean()
+            batch = crops(step).to(device)
+            batch.noisy = batch.noisy.contiguous(memory_format=torch.channels_last)
+            generator = torch.Generator(device).manual_seed(recipe.seed + 1_000_003 * step + team.rank)
+            with torch.autocast(kind, dtype, enabled=dtype != torch.float32):
+                loss = objective(network, batch, progress, generator, **options)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), o["clip"])
+            gradients = [p.grad for p in network.parameters() if p.grad is not None]
+            team.mean([*gradients, value := loss.detach()])
+            if not math.isfinite(value.item()):
+                raise Diverged(f"The loss became {value.item()} at step {step}: try a lower learning rate.")
+            torch.nn.utils.clip_grad_norm_(network.parameters(), o.clip)
             optimiser.step()
             average.update(network, step)
-            losses.append(loss.item())
+            losses.append(value.item())
             step += 1
+            seen += len(batch.noisy) * team.world
+            pixels += batch.noisy[:, 0].numel() * team.world
             now = time.monotonic()
             seconds += now - began
-            if now - reported > 20:
-                megapixels = step * clean.shape[0] * clean.shape[2] * clean.shape[3] / 1e6
-                line = dict(step=step, seconds=round(seconds, 1), megapixels=round(megapixels, 1), lr=rate)
-                events.write(json.dumps({**line, "loss": sum(losses) / len(losses)}) + "\n")
-                losses, reported = [], now
-            if now - saved > 120:
+            if now - reported > REPORT_EVERY or step == total:
+                events.write(
+                    "train",
+                    step=step,
+                    seconds=round(seconds, 1),
+                    loss=sum(losses) / len(losses),
+                    lr=rate,
+                    pictures_per_second=round(seen / (now - reported), 2),
+                    megapixels=round(pixels / 1e6, 2),
+                    progress=round(progress, 4),
+                )
+                losses, seen, reported = [], 0, now
+            if step % recipe.schedule.validate_every == 0:
+                validate()
+            if now - saved > SAVE_EVERY:
                 save()
                 saved = now
     save()
+    validate()
+    reason = "finished" if progress >= 1 else "stopped"
+    end = dict(step=step, seconds=round(seconds, 1), megapixels=round(pixels / 1e6, 2), date=f"{date.today()}")
+    events.write("end", reason=reason, **end)
+    (run / "stop").unlink(missing_ok=True)
     return run / "average.safetensors"
+
+
+class stopped_by_signals:
+    """SIGTERM and Ctrl-C set ``stop`` for the length of a with block; the handlers from before come back."""
+
+    def __init__(self, stop: threading.Event):
+        self.stop, self.before = stop, {}
+
+    def __enter__(self):
+        if threading.current_thread() is threading.main_thread():
+            for name in (signal.SIGTERM, signal.SIGINT):
+                self.before[name] = signal.signal(name, lambda *_: self.stop.set())
+
+    def __exit__(self, *_):
+        for name, handler in self.before.items():
+            signal.signal(name, handler)

@@ -1,0 +1,148 @@
+"""A recipe: everything that decides what a training makes, in one TOML file.
+
+``[network]`` the architecture and its arguments; ``[data]`` which pictures, and how they are cropped;
+``[noise]`` what is put on clean ones; ``[objective]`` the loss; ``[optimiser]`` and ``[schedule]`` the descent.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ..errors import ParameterError
+from ..networks import ARCHITECTURES
+from ..noise.models import MODELS
+
+FOLDER = Path(__file__).parent / "recipes"
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Data(Part):
+    clean: list[str] = []
+    """Folders of clean pictures, below the data folder; noise is made by ``[noise]``."""
+    pairs: list[str] = []
+    """Folders of noisy/clean pairs."""
+    noisy_pairs: list[str] = []
+    """Folders of scenes photographed more than once, all shots noisy."""
+    noisy: list[str] = []
+    """Folders of noisy pictures without any partner."""
+    made_share: float = Field(0.5, ge=0, le=1)
+    """Share of the crops that come from clean pictures with noise made, where there are photographed ones too."""
+    copies: int = Field(0, ge=0)
+    """0: fresh noise on every crop. n: n fixed noisy copies of each clean picture, as if photographed."""
+    crop: list[int] = [96]
+    """Sides of the square crops, pixels; one is drawn a batch, the batch keeps its number of pixels."""
+    batch: int = Field(8, ge=1)
+    """Crops a batch at the first crop size, a process."""
+    standardise: bool = False
+    """Every picture minus its mean, divided by its standard deviation, channel by channel."""
+    sigma_jitter: float = Field(0.0, ge=0)
+    """Spread of the noise level that the network is told about the true one, as a factor exp(jitter x N(0, 1)):
+    in use the level is an estimate, with about that error."""
+
+
+class Noise(Part):
+    model: str = "gaussian"
+    low: float = 0
+    high: float = 55
+    """Range of the level, uniform: of 255 where the level is a standard deviation, else in the model's own unit."""
+    validation: float | None = None
+    """Level at which a training is scored; the middle of the range if none is given."""
+
+    @model_validator(mode="after")
+    def known(self):
+        if self.model not in MODELS:
+            raise ValueError(f"there is no noise model {self.model!r}; there is {', '.join(MODELS)}")
+        return self
+
+
+class Objective(Part):
+    name: Literal["supervised", "noise2noise", "noise2same", "invdn"] = "supervised"
+    loss: str = "l1"
+    """For supervised and noise2noise: a function of ``losses.py``."""
+    options: dict = {}
+    """Further keyword arguments of the objective, see ``objectives.py``."""
+
+
+class Optimiser(Part):
+    lr: float = 8e-4
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    """Largest norm of the gradient."""
+    ema: float = 0.999
+    """Decay of the averaged weights, which are what is validated and kept."""
+
+
+class Schedule(Part):
+    steps: int = 200_000
+    warmup: int = 200
+    shape: Literal["cosine", "step", "constant"] = "cosine"
+    milestones: list[float] = [0.5, 0.75, 0.9]
+    """For "step": shares of the training after which the rate is multiplied by ``factor``."""
+    factor: float = 0.5
+    validate_every: int = 500
+
+
+class Recipe(Part):
+    title: str
+    method: str
+    tag: str
+    seed: int = 0
+    network: dict
+    data: Data
+    noise: Noise = Noise()
+    objective: Objective = Objective()
+    optimiser: Optimiser = Optimiser()
+    schedule: Schedule = Schedule()
+
+    @model_validator(mode="after")
+    def known(self):
+        if self.network.get("architecture") not in ARCHITECTURES:
+            raise ValueError(f"[network] architecture must be one of {', '.join(ARCHITECTURES)}")
+        return self
+
+    @property
+    def name(self) -> str:
+        return f"{self.method}.{self.tag}"
+
+    def build(self):
+        """The untrained network."""
+        from ..networks import build
+
+        return build(**self.network)
+
+
+def names() -> list[str]:
+    """The recipes that come with Grainwise, METHOD.TAG."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def load(recipe) -> Recipe:
+    """A recipe from a file, or by the name of one that comes with Grainwise ("drunet.awgn").
+
+    Raises ParameterError that names the entry that is wrong.
+    """
+    path = Path(recipe)
+    if not path.is_file():
+        path = FOLDER / f"{path.name.removesuffix('.toml')}.toml"
+    if not path.is_file():
+        raise ParameterError(f"There is no recipe {str(recipe)!r}: give a TOML file or one of {', '.join(names())}.")
+    try:
+        return parse(tomllib.loads(path.read_text()))
+    except tomllib.TOMLDecodeError as error:
+        raise ParameterError(f"{path.name} is not TOML: {error}.") from error
+
+
+def parse(facts: dict) -> Recipe:
+    """A recipe from a dictionary of the same shape as the file."""
+    try:
+        return Recipe(**facts)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "recipe"
+        raise ParameterError(f"{where}: {first['msg'].removeprefix('Value error, ')}.") from error

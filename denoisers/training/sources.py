@@ -1,0 +1,125 @@
+"""From a recipe and a folder to sources of crops, and the scenes held back to validate with."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import DataError
+from ..noise import estimate_sigma
+from ..noise.camera import random_camera
+from ..noise.models import MODELS
+from . import folders
+from .data import Made, Photographed, deviation, to_float
+from .recipe import Recipe
+
+SHARES = ("salt_and_pepper", "impulse", "bernoulli", "text", "jpeg")
+"""Noise models whose level is no standard deviation, and so stands in a recipe as it is."""
+
+
+def library_level(model: str, level: float) -> float:
+    return level if model in SHARES else level / 255
+
+
+def noise_maker(noise, level: float | None = None):
+    """``(clean, rng) -> (noisy, sigma, mask)`` after a recipe's [noise]; at one level, or uniform in its range.
+
+    "camera" is another camera every time, its level log-uniform in the range.
+    """
+    low, high = (noise.low, noise.high) if level is None else (level, level)
+    low, high = (library_level(noise.model, v) for v in (low, high))
+
+    def make(clean, rng):
+        if noise.model == "camera":
+            noisy = random_camera(rng, (low, high)).apply(clean, rng)
+            return noisy, float((noisy - clean).std()), None
+        at = rng.uniform(low, high)
+        noisy = MODELS[noise.model](clean, at, rng)
+        mask = None
+        if noise.model == "bernoulli":
+            noisy, mask = noisy
+        return noisy, at if noise.model == "gaussian" else float((noisy - clean).std()), mask
+
+    return make
+
+
+def open_data(recipe: Recipe, data, cache=None):
+    """Read what a recipe names below ``data``; ``cache`` is a folder for pixels that the memory cannot hold.
+
+    Returns ([(source, share), ...], held back: [(noisy, clean, sigma), ...], problems): held back are whole pictures
+    of scenes that are in no source, H x W x 3 float32, clean None where there is none; problems name the files left
+    out. Each folder of photographed noise has the same share, however large it is. Raises DataError: nothing
+    there, too few, all too small.
+    """
+    data, d, problems = Path(data), recipe.data, []
+
+    def decode(examples, least=1):
+        pictures = folders.read(examples, smallest=max(d.crop), least=least, cache=cache)
+        problems.extend(pictures.problems)
+        return pictures
+
+    def find(finder, name):
+        found = finder(data / name, least=1)
+        problems.extend(found.problems)
+        return found
+
+    kinds = ((folders.pairs, d.pairs), (folders.noisy_pairs, d.noisy_pairs), (folders.noisy_pictures, d.noisy))
+    photographed, held_back = [], []
+    for finder, names in kinds:
+        for name in names:
+            train, validation = folders.split(find(finder, name), seed=recipe.seed)
+            known = finder is folders.pairs  # the targets are clean
+            photographed.append(Photographed(given(decode(train), known, recipe), d.standardise))
+            held_back += given_pairs(decode(validation, least=0), known)
+    sources = [(source, (1 - d.made_share) / len(photographed)) for source in photographed]
+    if d.clean:
+        examples = [e for name in d.clean for e in find(folders.clean_pictures, name)]
+        train, validation = folders.split(examples, seed=recipe.seed)
+        pictures, noise = [clean for _, clean in decode(train)], recipe.noise
+        make = noise_maker(noise)
+        if d.copies:
+            source = Photographed(copies(pictures, make, recipe), d.standardise)
+        else:
+            source = Made(pictures, make, noisy_target=recipe.objective.name == "noise2noise")
+        sources.append((source, d.made_share if photographed else 1.0))
+        level = (noise.low + noise.high) / 2 if noise.validation is None else noise.validation
+        at = noise_maker(noise, level)
+        held_back += [made(clean, at, (recipe.seed, k)) for k, (_, clean) in enumerate(decode(validation, least=0))]
+    if not sources:
+        raise DataError(f"The recipe {recipe.name} names no pictures; fill in [data] clean, pairs or noisy.")
+    return sources, held_back, problems
+
+
+def given(pictures, known: bool, recipe):
+    """(noisy, target, clean) of photographed examples; Noise2Same's target is the noisy picture itself."""
+    own = recipe.objective.name == "noise2same"
+    return [
+        (noisy, noisy if own or target is None else target, target if known else None) for noisy, target in pictures
+    ]
+
+
+def given_pairs(pictures, known: bool):
+    """Held-back photographs as (noisy, clean, sigma); sigma is estimated where no clean picture tells it."""
+    pairs = []
+    for noisy, target in pictures:
+        sigma = deviation(noisy, target) if known else estimate_sigma(to_float(noisy))
+        pairs.append((to_float(noisy), to_float(target) if known else None, sigma))
+    return pairs
+
+
+def made(clean, make, seed):
+    """A held-back clean picture with its fixed noise: (noisy, clean, sigma)."""
+    clean = to_float(clean)
+    noisy, sigma, _ = make(clean, np.random.default_rng(seed))
+    return noisy, clean, sigma
+
+
+def copies(pictures, make, recipe):
+    """(noisy, target, clean) for ``recipe.data.copies`` fixed noisy copies of each picture; float16 saves memory."""
+    own = recipe.objective.name == "noise2same"
+    answer = []
+    for k, clean in enumerate(pictures):
+        for i in range(recipe.data.copies):
+            noisy, _, _ = make(to_float(clean), np.random.default_rng((recipe.seed, k, i)))
+            noisy = noisy.astype(np.float16)
+            answer.append((noisy, noisy if own else clean, clean))
+    return answer

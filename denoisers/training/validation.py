@@ -1,0 +1,76 @@
+"""How good a training is so far: PSNR and SSIM on scenes it never sees, and pictures to look at."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ..metrics import psnr, ssim
+from ..run import Run
+
+SIDE, COUNT = 256, 12
+"""Crops that are scored: the middle of up to COUNT held-back pictures, at most SIDE pixels a side."""
+SHOWN = 4
+"""Crops in a preview picture."""
+
+
+class Validation:
+    """Scores averaged weights with the method's own way from a noisy picture to a restored one.
+
+    Args:
+        recipe: says which method, network and noise.
+        pictures: (noisy, clean, sigma): H x W x 3 float32 in [0, 1], clean None where there is none.
+        folder: of the preview pictures, one a validation, STEP.png.
+    """
+
+    def __init__(self, recipe, pictures, folder: Path, device: str):
+        step = max(1, len(pictures) // COUNT)
+        self.crops = [(*(None if p is None else middle(p) for p in pair), s) for *pair, s in pictures[::step][:COUNT]]
+        self.recipe, self.folder, self.device = recipe, folder, device
+        self.network = None
+
+    def __bool__(self):
+        return bool(self.crops)
+
+    def __call__(self, weights, step: int) -> dict:
+        """{"psnr": dB, "ssim": ..., "preview": file name}, means over the crops; no scores without clean ones."""
+        if self.network is None:
+            self.network = self.recipe.build().to(self.device).eval().requires_grad_(False)
+        self.network.load_state_dict(weights)
+        restored = [self.restore(noisy, sigma) for noisy, _, sigma in self.crops]
+        scored = [(r, clean) for r, (_, clean, _) in zip(restored, self.crops, strict=True) if clean is not None]
+        answer = {"preview": self.preview(restored, step)}
+        if scored:
+            answer |= {"psnr": round(float(np.mean([psnr(r, c) for r, c in scored])), 3)}
+            answer |= {"ssim": round(float(np.mean([ssim(r, c) for r, c in scored])), 4)}
+        return answer
+
+    def restore(self, noisy, sigma):
+        from ..registry import method
+
+        method_spec = method(self.recipe.method).SPEC
+        params = method_spec.resolve({"sigma": sigma} if self.network.takes_sigma else {})
+        restored = method(self.recipe.method).denoise(
+            noisy, run=Run(), network=self.network, device=self.device, **params
+        )
+        return np.clip(restored, 0, 1)
+
+    def preview(self, restored, step):
+        """Rows of noisy | restored | clean, as ``previews/STEP.png``."""
+        from PIL import Image
+
+        side = min(min(noisy.shape[:2]) for noisy, _, _ in self.crops)
+        rows = []
+        for answer, (noisy, clean, _) in list(zip(restored, self.crops, strict=True))[:SHOWN]:
+            columns = [p[:side, :side] for p in (noisy, answer, clean) if p is not None]
+            rows.append(np.clip(np.concatenate(columns, 1), 0, 1))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        name = f"{step:07d}.png"
+        Image.fromarray((np.concatenate(rows) * 255 + 0.5).astype(np.uint8)).save(self.folder / name)
+        return name
+
+
+def middle(picture):
+    """The central crop of at most SIDE x SIDE."""
+    height, width = picture.shape[:2]
+    y, x = max(0, (height - SIDE) // 2), max(0, (width - SIDE) // 2)
+    return picture[y : y + SIDE, x : x + SIDE]

@@ -1,0 +1,197 @@
+"""Training: restartable, shared between processes, and honest about what it did."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from skimage import data as pictures
+
+from denoisers import networks
+from denoisers.errors import DenoiserError, ParameterError
+from denoisers.training import export, loop, recipe
+
+TINY = """
+title = "a test"
+method = "drunet"
+tag = "test"
+network = {{ architecture = "drunet", widths = [8, 8], blocks = 1 }}
+data = {{ clean = ["clean"], crop = [32, 16], batch = {batch} }}
+optimiser = {{ lr = 1e-3 }}
+schedule = {{ steps = {steps}, warmup = 2, validate_every = 4 }}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A data folder with a dozen clean pictures."""
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "clean").mkdir()
+    whole = pictures.astronaut()
+    for i in range(12):
+        y, x = 96 * (i // 4), 96 * (i % 4)
+        Image.fromarray(whole[y : y + 96, x : x + 96]).save(folder / "clean" / f"{i}.png")
+    return folder
+
+
+def tiny(tmp_path, steps=8, batch=2):
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY.format(steps=steps, batch=batch))
+    return path
+
+
+def events(run, kind):
+    lines = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    return [line for line in lines if line["event"] == kind]
+
+
+def command(recipe_path, folder, run, *more):
+    words = ["train", recipe_path, "--data", folder, "--output", run, "--device", "cpu", "--threads", "1", *more]
+    return ["-m", "denoisers", *map(str, words)]
+
+
+def test_resumed_training_equals_an_uninterrupted_one(tmp_path, folder, monkeypatch):
+    facts = recipe.load(tiny(tmp_path))
+    through = load_file(loop.train(facts, folder, tmp_path / "through", threads=1))
+
+    part, asked = tmp_path / "parts", iter([False] * 5 + [True])
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Team, "agree", lambda self, progress, _: (progress, next(asked)))
+        loop.train(facts, folder, part, threads=1)
+    assert events(part, "end")[-1] | {"step": 5, "reason": "stopped"} == events(part, "end")[-1]
+    resumed = load_file(loop.train(facts, folder, part, threads=1, resume=True))
+    assert events(part, "end")[-1]["reason"] == "finished"
+    for name, value in through.items():
+        torch.testing.assert_close(resumed[name], value, rtol=0, atol=0)
+
+
+def test_loss_falls_and_events_tell(tmp_path, folder):
+    run = tmp_path / "run"
+    loop.train(recipe.load(tiny(tmp_path, steps=150, batch=4)), folder, run, threads=1)
+    start, end = events(run, "start")[0], events(run, "end")[0]
+    scores = events(run, "validation")
+    assert start["recipe"] == "drunet.test" and end["reason"] == "finished" and end["step"] == 150
+    assert scores[-1]["psnr"] > scores[0]["psnr"] + 1
+    assert (run / "previews" / scores[-1]["preview"]).stat().st_size > 1000
+    last = events(run, "train")[-1]
+    assert last["step"] == 150 and last["pictures_per_second"] > 0 and last["lr"] > 0
+
+
+def test_a_run_folder_is_not_overwritten(tmp_path, folder):
+    facts = recipe.load(tiny(tmp_path, steps=1))
+    loop.train(facts, folder, tmp_path / "run", threads=1)
+    with pytest.raises(DenoiserError, match="--resume"):
+        loop.train(facts, folder, tmp_path / "run", threads=1)
+
+
+@pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_exits_cleanly(tmp_path, folder, name):
+    run = tmp_path / "run"
+    words = [sys.executable, *command(tiny(tmp_path, steps=10**6), folder, run)]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE)
+    wait_for(lambda: (run / "events.jsonl").exists() and events(run, "validation"), process)
+    process.send_signal(name)
+    assert process.wait(60) == 0, process.stderr.read()
+    end = events(run, "end")[-1]
+    assert end["reason"] == "stopped"
+    assert torch.load(run / "checkpoint.pt", weights_only=True)["step"] == end["step"]
+
+
+def test_killed_at_any_moment_leaves_a_whole_checkpoint(tmp_path, folder):
+    """Saving after every step, killed at random: what lies there always loads and goes on."""
+    run = tmp_path / "run"
+    code = "import sys; from denoisers.training import loop; loop.SAVE_EVERY = 0; "
+    code += "from denoisers.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    rng = np.random.default_rng(0)
+    steps = []
+    for _ in range(3):
+        words = [sys.executable, "-c", code, *command(tiny(tmp_path, steps=10**6), folder, run, "--resume")[2:]]
+        process = subprocess.Popen(words, stderr=subprocess.PIPE)
+        known = (run / "checkpoint.pt").stat().st_mtime_ns if steps else 0
+        wait_for(lambda at=known: changed(run / "checkpoint.pt", at), process)
+        time.sleep(rng.uniform(0, 0.5))
+        process.kill()
+        process.wait()
+        state = torch.load(run / "checkpoint.pt", weights_only=True)
+        steps.append(state["step"])
+        load_file(run / "average.safetensors")
+    assert steps == sorted(set(steps))
+
+
+def changed(path, since):
+    return path.exists() and path.stat().st_mtime_ns > since
+
+
+def wait_for(condition, process, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.stderr.read().decode()
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_two_processes_train_as_one_with_the_doubled_batch(tmp_path, folder):
+    one, two = tmp_path / "one", tmp_path / "two"
+    words = command(tiny(tmp_path, steps=6, batch=4), folder, one)
+    assert subprocess.run([sys.executable, *words]).returncode == 0
+    words = command(tiny(tmp_path, steps=6, batch=2), folder, two)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29713"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    assert subprocess.run([*torchrun, *words], env=environment).returncode == 0
+    a, b = (load_file(run / "average.safetensors") for run in (one, two))
+    for name, value in a.items():
+        torch.testing.assert_close(b[name], value, rtol=1e-3, atol=1e-5)
+    assert len(events(two, "end")) == 1
+
+
+def test_a_loss_that_is_not_a_number_stops_it(tmp_path, folder):
+    facts = recipe.load(tiny(tmp_path, steps=200))
+    wild = facts.model_copy(update={"optimiser": recipe.Optimiser(lr=1e30, clip=1e30)})
+    with pytest.raises(DenoiserError, match="lower learning rate"):
+        loop.train(wild, folder, tmp_path / "run", threads=1)
+
+
+@pytest.mark.parametrize("name", recipe.names())
+def test_every_recipe_reads_and_builds(name):
+    facts = recipe.load(name)
+    assert facts.name == name
+    assert sum(p.numel() for p in facts.build().parameters()) > 1000
+
+
+@pytest.mark.parametrize(
+    ("text", "say"),
+    [
+        ("nonsense = ", "not TOML"),
+        ("title = 'x'\nmethod = 'drunet'\ntag = 'x'\ndata = {}\nnetwork = {architecture = 'unheard'}", "architecture"),
+        ("title = 'x'\nmethod = 'drunet'\ntag = 'x'\ndata = {crops = 3}\nnetwork = {architecture = 'drunet'}", "crops"),
+    ],
+)
+def test_a_bad_recipe_is_named(tmp_path, text, say):
+    (tmp_path / "bad.toml").write_text(text)
+    with pytest.raises(ParameterError, match=say):
+        recipe.load(tmp_path / "bad.toml")
+
+
+def test_an_unknown_recipe_lists_those_there_are():
+    with pytest.raises(ParameterError, match=r"drunet\.awgn"):
+        recipe.load("nothing.here")
+
+
+def test_a_run_becomes_weights_and_an_entry(tmp_path, folder, monkeypatch):
+    run = tmp_path / "run"
+    loop.train(recipe.load(tiny(tmp_path, steps=2)), folder, run, threads=1)
+    monkeypatch.setattr(export, "FOLDER", tmp_path)
+    entry = tomllib.loads(export.export(run))["drunet"]["test"]
+    assert hashlib.sha256((tmp_path / entry["file"]).read_bytes()).hexdigest() == entry["sha256"]
+    assert entry["steps"] == 2 and entry["arguments"] == {"widths": [8, 8], "blocks": 1}
+    network = networks.build(entry["architecture"], **entry["arguments"])
+    network.load_state_dict(load_file(tmp_path / entry["file"]))
