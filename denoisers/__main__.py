@@ -8,7 +8,9 @@ from pathlib import Path
 
 import denoisers
 
+from . import own_weights
 from .errors import DenoiserError, ParameterError
+from .own_weights import is_file
 
 
 def list_methods(args):
@@ -65,8 +67,11 @@ def denoise(args):
     elif args.denoiser:
         name = args.denoiser
         params = method_params(denoisers.spec(name), rest)
+    elif is_file(weights):
+        name, _ = own_weights.read(weights)
+        params = method_params(denoisers.spec(name), rest)
     else:
-        raise ParameterError("Name a denoiser with -d, or give a --recipe.")
+        raise ParameterError("Name a denoiser with -d, give a --recipe, or a file of --weights.")
     out = Path(args.output)
     many = len(args.inputs) > 1 or out.is_dir() or not out.suffix
     if many:
@@ -111,6 +116,15 @@ def train(args):
     print(f"Weights: {path}. Events: {run / 'events.jsonl'}.", file=sys.stderr)
 
 
+def batch(args):
+    from .jobs.batch import batch
+
+    params = method_params(denoisers.spec(args.denoiser), args.rest)
+    options = dict(weights=args.weights, device=args.device, reference=args.reference, events=args.events)
+    reason = batch(args.source, args.output, args.denoiser, params, **options)
+    print(f"{reason.capitalize()}: {args.output}", file=sys.stderr)
+
+
 def progress(name):
     return lambda fraction, preview=None: print(f"\r{name} {fraction:4.0%}", end="", file=sys.stderr, flush=True)
 
@@ -127,12 +141,25 @@ def main(argv=None) -> int:
     runner.add_argument("inputs", nargs="+", metavar="IN")
     runner.add_argument("-d", "--denoiser", help="a name from list")
     runner.add_argument("-o", "--output", required=True, help="file, or folder for several pictures")
-    runner.add_argument("--weights", help="tag of the weights, default: the method's first")
+    runner.add_argument("--weights", help="a tag, default: the method's first; or a file of yours")
     runner.add_argument("--device", default="auto", help="auto, cpu, cuda:0, mps")
     runner.add_argument("--recipe", help="JSON saved from the app or by --save-recipe: repeat it exactly")
     runner.add_argument("--save-recipe", action="store_true", help="write a recipe beside each result")
     runner.add_argument("-q", "--quiet", action="store_true")
     runner.set_defaults(run_command=denoise)
+    batcher = commands.add_parser(
+        "batch",
+        help="denoise a folder or a zip, a row of scores a picture; goes on where it stopped",
+        epilog="Any parameter of the method: --NAME VALUE (see list -v).",
+    )
+    batcher.add_argument("source", help="folder or zip of pictures")
+    batcher.add_argument("-d", "--denoiser", required=True, help="a name from list")
+    batcher.add_argument("-o", "--output", required=True, help="folder, or a name ending in .zip")
+    batcher.add_argument("--reference", help="folder or zip of clean pictures of the same names, to score against")
+    batcher.add_argument("--weights", help="tag of the weights, default: the method's first")
+    batcher.add_argument("--device", default="auto", help="auto, cpu, cuda:0, mps")
+    batcher.add_argument("--events", help="file to which progress is added, a JSON object a line")
+    batcher.set_defaults(run_command=batch)
     trainer = commands.add_parser("train", help="train a network from a recipe")
     trainer.add_argument("recipe", help="a TOML file, or the name of one that comes with Grainwise: drunet.awgn")
     trainer.add_argument("--data", required=True, help="folder that holds the recipe's picture folders")
@@ -144,7 +171,7 @@ def main(argv=None) -> int:
     trainer.add_argument("--threads", type=int, help="CPU threads")
     trainer.set_defaults(run_command=train)
     args, rest = parser.parse_known_args(argv)
-    if rest and args.command != "denoise":
+    if rest and args.command not in ("denoise", "batch"):
         parser.error(f"unknown: {' '.join(rest)}")
     args.rest = rest
     try:

@@ -34,10 +34,11 @@ class Denoiser:
         self.weights, self.device = None, "cpu"
         if self.spec.needs_weights:
             from .engine.device import pick_device
+            from .own_weights import is_file
             from .weights import CACHE, entry
 
             self.device = pick_device(device)
-            self.weights, _ = entry(name, weights)
+            self.weights = str(weights) if is_file(weights) else entry(name, weights)[0]
             self.network = CACHE.get(name, self.weights, self.device)
         elif weights is not None:
             raise ParameterError(f"{self.spec.title} has no weights; {weights!r} was asked for.")
@@ -64,10 +65,10 @@ class Denoiser:
 
             params["sigma"] = estimate_sigma(picture)
         given = {"network": self.network, "device": self.device} if self.spec.needs_weights else {}
-        restored = self.module.denoise(picture, run=run, **given, **params)
+        returned = self.module.denoise(picture, run=run, **given, **params)
+        restored, extras = returned if isinstance(returned, tuple) else (returned, {})
         restored = np.clip(np.asarray(restored, np.float32), 0, 1)
         seconds = time.perf_counter() - began
-        extras = {}
         if reference is not None:
             from .metrics import psnr, ssim
 
@@ -76,5 +77,14 @@ class Denoiser:
 
 
 def load(name: str, weights: str | None = None, device: str = "auto") -> Denoiser:
-    """A denoiser by name; ``weights=None`` is its default tag. Networks are cached per (name, weights, device)."""
+    """A denoiser by name, ready to run. Networks are cached per (name, weights, device).
+
+    Args:
+        name: one of ``names()``; "own" for a network that only its weight file knows.
+        weights: a tag of the catalogue, the method's default if None; or a file of yours (.safetensors, .pth, .pt,
+            .ckpt), see ``own_weights``.
+        device: "auto", "cpu", "cuda:0", "mps".
+
+    Raises DenoiserError: no such name or device; WeightsError: weights missing, damaged or of another network.
+    """
     return Denoiser(name, weights, device)

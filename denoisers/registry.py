@@ -9,8 +9,9 @@ from .spec import DenoiserSpec
 
 METHODS = (
     *("nlm", "tv", "wavelet", "bilateral", "dct_wiener", "bm3d"),
+    *("zs_n2n",),
     *("noise2noise", "noise2same", "noise2same_pro"),
-    *("drunet",),
+    *("rednet", "mwcnn", "pridnet", "adnet", "drunet", "own"),
     *("invdn",),
 )
 

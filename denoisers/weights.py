@@ -11,6 +11,7 @@ import tomllib
 from collections import OrderedDict
 from pathlib import Path
 
+from . import own_weights
 from .errors import WeightsError
 from .registry import tags
 
@@ -35,12 +36,28 @@ def entry(name: str, tag: str | None) -> tuple[str, dict]:
     return tag, catalogue()[name][tag]
 
 
-def read_network(name: str, tag: str | None, device: str):
-    """A method's network with its weights, on ``device``, ready to run."""
+def fingerprint(name: str, weights: str) -> str:
+    """SHA-256 of the file behind a tag, or of a user's own file."""
+    if own_weights.is_file(weights):
+        return hashlib.sha256(own_weights.read_bytes(weights)).hexdigest()
+    return entry(name, weights)[1]["sha256"]
+
+
+def read_network(name: str, weights: str, device: str):
+    """A method's network with its weights, a tag or a user's own file, on ``device``, ready to run."""
     import torch
-    from safetensors.torch import load
 
     from .engine.network import make_stoppable
+
+    network = own_weights.read(weights, name)[1] if own_weights.is_file(weights) else read_ours(name, weights)
+    make_stoppable(network)
+    return network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+
+
+def read_ours(name: str, tag: str):
+    """The network of a catalogue entry."""
+    from safetensors.torch import load
+
     from .networks import build
 
     tag, facts = entry(name, tag)
@@ -52,19 +69,21 @@ def read_network(name: str, tag: str | None, device: str):
         raise WeightsError(f"{facts['file']} is damaged: its SHA-256 is not the one in the catalogue. Fetch it again.")
     network = build(facts["architecture"], **facts["arguments"])
     network.load_state_dict({k: v.float() for k, v in load(data).items()}, strict=True)
-    make_stoppable(network)
-    return network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+    return network
 
 
 class NetworkCache:
-    """Networks by (name, tag, device), each loaded once, the least recently used dropped above ``limit`` bytes."""
+    """Networks by (name, SHA-256 of the weights, device), each loaded once.
+
+    Above ``limit`` bytes the least recently used are dropped.
+    """
 
     def __init__(self, limit: int = CACHE_BYTES):
         self.limit, self.networks, self.lock = limit, OrderedDict(), threading.Lock()
         self.loading: dict[tuple, threading.Lock] = {}
 
-    def get(self, name: str, tag: str, device: str):
-        key = (name, tag, device)
+    def get(self, name: str, weights: str, device: str):
+        key = (name, fingerprint(name, weights), device)
         with self.lock:
             gate = self.loading.setdefault(key, threading.Lock())
         with gate:  # two visitors who ask at once wait for one load
@@ -72,7 +91,7 @@ class NetworkCache:
                 if key in self.networks:
                     self.networks.move_to_end(key)
                     return self.networks[key][0]
-            network = read_network(name, tag, device)
+            network = read_network(name, weights, device)
             size = sum(p.numel() * p.element_size() for p in network.state_dict().values())
             with self.lock:
                 self.networks[key] = network, size

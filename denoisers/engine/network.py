@@ -27,16 +27,17 @@ def make_stoppable(network):
             module.register_forward_pre_hook(lambda *_: RUN.get().poll())
 
 
-def run_network(network, image, run: Run, *, device="cpu", budget=None, margin=32, **inputs) -> np.ndarray:
+def run_network(network, image, run: Run, *, device="cpu", budget=None, margin=None, **inputs) -> np.ndarray:
     """A network's answer to a whole picture, within a memory budget.
 
     Args:
         network: module on ``device``; ``network(x, **inputs)`` maps 1 x C x h x w to the same, for h and w
-            multiples of ``network.multiple`` and C = ``network.colours``.
+            multiples of ``network.multiple`` and C = ``network.colours``. One that pools globally says in
+            ``network.averages`` how many averages it takes, and finds them with ``network.to_average``.
         image: H x W x C float32; any H, W from 1. A grey picture meets a colour network as three equal channels.
         budget: bytes the activations of one tile may take, BUDGET by default; quartered and tried
             again when the device runs out.
-        margin: how far the network effectively looks, pixels.
+        margin: how far the network effectively looks, pixels; by default what the network says, or 32.
 
     Returns H x W x C float32, equal to one whole pass within 1/255. Raises Cancelled.
     """
@@ -49,25 +50,51 @@ def run_network(network, image, run: Run, *, device="cpu", budget=None, margin=3
     budget = budget or BUDGET
     multiple, kind = network.multiple, torch.device(device).type
     dtype = precision(device)
-    margin = -(-margin // multiple) * multiple
+    grid = getattr(network, "grid", multiple)
+    margin = -(-(margin or getattr(network, "margin", 32)) // multiple) * multiple
 
-    def restore(tile):
+    def arithmetic():
+        return torch.autocast(kind, dtype, enabled=dtype != torch.float32)
+
+    def padded(tile):
         height, width, _ = tile.shape
         x = torch.from_numpy(np.ascontiguousarray(tile.transpose(2, 0, 1)))[None].to(device)
         down, right = -height % multiple, -width % multiple
         mode = "reflect" if height > down and width > right else "replicate"
-        x = pad(x, (0, right, 0, down), mode=mode).contiguous(memory_format=torch.channels_last)
-        with torch.inference_mode(), torch.autocast(kind, dtype, enabled=dtype != torch.float32):
-            y = network(x, **inputs)
+        return pad(x, (0, right, 0, down), mode=mode).contiguous(memory_format=torch.channels_last)
+
+    def restore(tile):
+        height, width, _ = tile.shape
+        with torch.inference_mode(), arithmetic():
+            y = network(padded(tile), **inputs)
         return y[0, :, :height, :width].float().permute(1, 2, 0).cpu().numpy()
+
+    def global_averages(side, run):
+        """Averages over the whole picture, for all its tiles. Without overlap: a seam is a small part of a mean."""
+        corners = [(y, x) for y in range(0, image.shape[0], side) for x in range(0, image.shape[1], side)]
+        known = []
+        for _ in range(network.averages):
+            average = 0
+            for i, (y, x) in enumerate(corners):
+                run.step((len(known) + i / len(corners)) / network.averages)
+                tile = image[y : y + side, x : x + side]
+                height, width, _ = tile.shape
+                with torch.inference_mode(), arithmetic():
+                    maps = network.to_average(padded(tile), known)[..., :height, :width]
+                average += maps.float().mean((2, 3)) * (height * width / image[..., 0].size)
+            known.append(average)
+        return known
 
     RUN.set(run)
     while True:
-        side = int((budget / BYTES_PER_PIXEL) ** 0.5) // multiple * multiple
+        side = max(int((budget / BYTES_PER_PIXEL) ** 0.5) // grid, 1) * grid
+        tiling = run
         try:
-            return tiled(image, restore, run, tile=side, margin=margin, multiple=multiple)
+            if hasattr(network, "averages") and max(image.shape) > side:
+                inputs["averages"], tiling = global_averages(side, run.part(0, 0.4)), run.part(0.4, 1)
+            return tiled(image, restore, tiling, tile=side, margin=margin, multiple=grid)
         except torch.OutOfMemoryError:
-            if side <= 128:
+            if side <= max(128, grid):
                 raise
             budget /= 4
             if kind == "cuda":

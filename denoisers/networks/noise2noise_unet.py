@@ -21,13 +21,14 @@ def conv(channels_in: int, channels_out: int) -> nn.Sequential:
 
 
 class Noise2NoiseUNet(nn.Module):
-    """Args: colours in and out; channels of the encoder, 48 as published (991,203 parameters in colour), a multiple of 3.
+    """Args: colours in and out; channels of the encoder, a multiple of 3 (48 as published: 991,203 parameters).
 
-    ``forward(x)``: x is N x C x H x W in [0, 1], H and W multiples of ``multiple``; returns the same shape, float32.
+    ``forward(x)``: x is N x C x H x W in [0, 1], H and W multiples of 32; returns the same shape, float32.
     """
 
     multiple = 32
     takes_sigma = False
+    margin = 64  # of the 160 pixels that the layers can reach
 
     def __init__(self, colours: int = 3, width: int = 48):
         super().__init__()

@@ -36,11 +36,12 @@ class Noise2SameUNet(nn.Module):
     """Args: colours in and out; channels at full resolution, 96 as published (5,565,600 parameters in colour);
     momentum of the batch statistics (short trainings want 0.03).
 
-    ``forward(x)``: x is N x C x H x W, standardised, H and W multiples of ``multiple``; returns the same shape, float32.
+    ``forward(x)``: x is N x C x H x W, standardised, H and W multiples of 4; returns the same shape, float32.
     """
 
     multiple = 4
     takes_sigma = False
+    margin = 32
 
     def __init__(self, colours: int = 3, width: int = 96, momentum: float = 0.003):
         super().__init__()

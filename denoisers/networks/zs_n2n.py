@@ -17,6 +17,7 @@ class ZSN2N(nn.Module):
 
     multiple = 1
     takes_sigma = False
+    margin = 2
 
     def __init__(self, colours: int, width: int = 48, generator: torch.Generator | None = None):
         super().__init__()

@@ -12,6 +12,8 @@ import numpy as np
 
 GAMMA = 2.2
 READ_SLOPE, READ_OFFSET, READ_SCATTER = 2.18, 1.20, 0.26  # log read against log shot: Brooks et al., section 3.1
+SHIFT = 4.0  # pixels over which the shift of the mean is averaged
+BAND = 3_000_000  # values at a time, full width: bounds memory; noise of one band knows nothing of the next
 PATCH = 64  # side of the grey patch on which a camera's gain is measured
 
 
@@ -43,9 +45,8 @@ class CameraNoise:
     def apply(self, image, rng) -> np.ndarray:
         """A noisy copy of a clean picture, H x W x C float32 (C 1 or 3) in [0, 1]; the noise itself is not clipped."""
         image = np.asarray(image, np.float32)
-        sensor = self.unprocess(image)
-        phase = rng.integers(0, 2, 2)  # a crop starts anywhere on the colour filter
-        noisy = image + self.developed(sensor, self._sensor_noise(mosaic(sensor, phase), rng), phase, image.shape[2])
+        bands = np.array_split(image, min(len(image), 1 + image.size // BAND))
+        noisy = np.concatenate([self._band(band, rng) for band in bands])
         return noisy if self.jpeg is None else through_jpeg(noisy, self.jpeg, rng)
 
     def at(self, level: float, channels: int = 3) -> "CameraNoise":
@@ -67,12 +68,20 @@ class CameraNoise:
 
     def developed(self, sensor, noise, phase, channels: int = 3) -> np.ndarray:
         """What sensor noise, a mosaic H x W, becomes in the picture: H x W x ``channels``, to add to the clean one."""
-        noise = self._develop(sensor + demosaic(noise, phase, self.correction)) - self._develop(sensor)
+        noise = demosaic(noise, phase, self.correction)
+        clean, noisy, mirrored = (self._develop(sensor + n) for n in (0, noise, -noise))
+        # Curved tones move the mean, clipping too. References are aligned in brightness, so real pairs do not show it.
+        noise = noisy - clean - blur((noisy + mirrored) / 2 - clean, SHIFT)
         luma = noise.mean(0)
         smooth = blur(luma, self.grain)
         if channels == 1:
             return smooth[..., None]
         return (smooth + blur(noise - luma, self.blotch)).transpose(1, 2, 0)
+
+    def _band(self, image, rng):
+        sensor = self.unprocess(image)
+        phase = rng.integers(0, 2, 2)  # a crop starts anywhere on the colour filter
+        return image + self.developed(sensor, self._sensor_noise(mosaic(sensor, phase), rng), phase, image.shape[2])
 
     def _sensor_noise(self, light, rng):
         """Poisson-Gaussian noise of a mosaic, variance shot x light + read."""

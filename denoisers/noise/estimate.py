@@ -1,9 +1,10 @@
 """How strong the noise in a picture is, from the picture alone.
 
-Two estimators, and a test that chooses between them. `chen` is right to a few percent on white noise but reads
-too little of the noise of a camera file, because demosaicking, in-camera smoothing and JPEG correlate neighbouring
-pixels and empty the small eigenvalues it relies on. `camera` reads where correlated noise still shows. Neither can
-tell fine texture from noise: a clean photograph reads as `camera` noise, textured grey at 5/255 reads too high.
+White noise shows in the directions that the scene leaves empty, and Chen, Zhu and Heng read it there (`chen`).
+Demosaicking, in-camera smoothing and JPEG correlate neighbouring pixels: the noise leaves those directions, the
+estimate falls to a tenth. `camera` reads it further up in the same spectrum, and lets the calmest blocks of the
+picture bound what may be called noise, because texture is local and noise is everywhere. The correlation of
+neighbouring pixels inside the calm blocks tells which of the two a picture needs.
 """
 
 from __future__ import annotations
@@ -12,22 +13,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-from denoisers.errors import ImageError, ParameterError
+from ..errors import ParameterError
+from ..images import to_float
+from ..images.colour import OPPONENT
 
 PATCH, STRIDE = 8, 3  # Chen et al. 2015
-MAX_PATCHES = 60_000  # per picture: bounds time and memory
+MAX_PATCHES = 30_000  # per picture: bounds time and memory
 MAX_BLOCKS = 4096
-BINS = 16  # brightness classes of equal population
 
-# Ratio of the middle to the lower-eighth eigenvalue of the patch covariance. In colour, white noise of 5/255 and more
-# gives 1.1 to 1.9 (CBSD68), camera noise 5.8 to 27 (58 PolyU and RENOIR pictures): the geometric middle of the gap.
-# In grey the two overlap (camera noise 1.8 to 11), and `auto` leans to white.
-CORRELATED_ABOVE = 3.3
-# Position in the spectrum that still belongs to noise when it is correlated, but not yet to the scene.
-CAMERA_QUANTILE = 0.7
-# Both camera measures miss what the noise holds below the block's frequencies and on edges. The factor that the
-# training pairs ask for is 1.32 (PolyU: JPEG from the camera) and 1.06 (RENOIR: developed raw); geometric mean.
-CAMERA_GAIN = 1.18
+# Correlation of neighbouring pixels in calm blocks. On the training photographs white noise of 10/255 and more gives
+# -0.06 to 0.23 (median -0.02), developed raw 0.26 to 0.52, JPEG from the camera 0.18 to 0.61.
+CORRELATED_ABOVE = 0.17
+# Position in the spectrum of the patches that still belongs to camera noise, but not yet to the scene, in grey and in
+# decorrelated colour; and how far the whole picture's noise may exceed that of its calmest brightness class. All three
+# leave the median training pair (18 of PolyU, 25 of RENOIR) without bias.
+CAMERA_QUANTILE = {1: 0.63, 3: 0.71}
+OVER_CALMEST = 3.0
 
 
 class Noise(NamedTuple):
@@ -36,11 +37,9 @@ class Noise(NamedTuple):
     sigma: float
     """Standard deviation over all pixels and channels, image units [0, 1]."""
     method: str
-    """`chen`, `camera`, or `differences` (pictures too small for either)."""
+    """`chen`, `camera`, or `differences` (tiny pictures)."""
     lag1: float
-    """Correlation of the noise of neighbouring pixels in flat blocks: about 0 if white, 0.4 to 0.7 from a camera."""
-    spread: float
-    """Middle over lower-eighth eigenvalue of the patch covariance: under 2 if white, over 3.3 from a camera."""
+    """Correlation of neighbouring pixels in calm blocks: about 0 if the noise is white, 0.2 to 0.6 from a camera."""
 
 
 def estimate_sigma(image, method: str = "auto") -> float:
@@ -52,12 +51,21 @@ def estimate_sigma(image, method: str = "auto") -> float:
         Float in [0, 1] (noise may exceed it), or uint8 or uint16.
     method : {"auto", "chen", "camera"}
         `chen` for white noise [1]_; `camera` for noise that is spatially correlated and depends on brightness;
-        `auto` looks whether the noise is correlated. Pictures under about 25 pixels a side use pixel differences.
+        `auto` looks whether the noise is correlated, and where it is not takes the lower of Chen's estimate and the
+        calm blocks', since texture can only add to either. Pictures under about 24 pixels a side (36 in
+        colour) use pixel differences.
 
     Returns
     -------
     float
         Image units: [0, 1] whatever the input type. 0 for a constant image.
+
+    Raises
+    ------
+    ImageError
+        What is given is no image, see `images.to_float`.
+    ParameterError
+        Unknown method.
 
     References
     ----------
@@ -71,51 +79,34 @@ def describe_noise(image, method: str = "auto") -> Noise:
     """Estimate the noise and say how: see `estimate_sigma` for the parameters, `Noise` for the answer."""
     if method not in ("auto", "chen", "camera"):
         raise ParameterError(f"unknown noise estimator {method!r}: use 'auto', 'chen' or 'camera'")
-    image = _as_float(image)
-    if image.size == 0 or (image == image[0, 0]).all():
-        return Noise(0.0, "differences", 0.0, 1.0)
-    eigenvalues = _patch_eigenvalues(image)
-    if eigenvalues is None:
-        return Noise(_from_differences(image), "differences", 0.0, 1.0)
-    count = len(eigenvalues)
-    spread = float(eigenvalues[count // 2] / eigenvalues[count // 8])
-    flat, lag1 = _flat_blocks(image)
-    if method == "auto":
-        method = "camera" if spread > CORRELATED_ABOVE else "chen"
-    if method == "chen":
-        sigma = _chen(eigenvalues)
-    else:
-        # One is fooled by texture, the other by uneven noise; their geometric mean by neither as much.
-        sigma = CAMERA_GAIN * np.sqrt(flat * np.sqrt(eigenvalues[int(CAMERA_QUANTILE * count) - 1]))
-    return Noise(float(sigma), method, lag1, spread)
-
-
-def _as_float(image) -> np.ndarray:
-    """H x W x C float32 with every pixel finite."""
-    image = np.asarray(image)
-    if image.ndim not in (2, 3):
-        raise ImageError(f"an image has 2 or 3 dimensions, this array has {image.ndim}")
-    if image.dtype.kind in "ui":
-        image = image / np.float32(np.iinfo(image.dtype).max)
-    image = image.astype(np.float32, copy=False).reshape(*image.shape[:2], -1)
-    finite = np.isfinite(image)
-    if not finite.all():
-        image = np.where(finite, image, image[finite].mean() if finite.any() else np.float32(0))
-    if image.shape[2] > 1 and (image == image[..., :1]).all():
+    image = to_float(image)
+    thin = max(1, min(image.shape[:2]) // 1000)
+    sample = image[::thin, ::thin]
+    if (sample == sample[..., :1]).all():
         image = image[..., :1]  # grey stored as colour: its patches span a third of the space, and Chen reads 0
-    return image
+    if (sample == sample[0, 0]).all():
+        return Noise(0.0, "differences", 0.0)
+    h, w, channels = image.shape
+    if min(h, w) < 3 * PATCH or (h - PATCH + 1) * (w - PATCH + 1) < 4 * channels * PATCH**2:
+        return Noise(_from_differences(image), "differences", 0.0)
+
+    covariance = _patch_covariance(image)
+    levels, lag1 = _calm_blocks(image)
+    if method == "auto" and lag1 < CORRELATED_ABOVE:
+        # texture can only add to either, so the lower is nearer
+        return Noise(min(_chen(covariance), float(np.sqrt(levels.mean()))), "chen", lag1)
+    if method == "chen":
+        return Noise(_chen(covariance), "chen", lag1)
+    return Noise(float(np.sqrt(min(_camera(covariance), OVER_CALMEST**2 * levels.min()))), "camera", lag1)
 
 
-def _patch_eigenvalues(image: np.ndarray) -> np.ndarray | None:
-    """Eigenvalues, ascending, of the covariance of all patches; None where the patches are too few to have one."""
+def _patch_covariance(image: np.ndarray) -> np.ndarray:
+    """Covariance of the patches, flattened channel by channel: C x 64 squared."""
     h, w, channels = image.shape
     length = channels * PATCH**2
-    for stride in (STRIDE, 1):  # denser than published only where stride 3 would leave the covariance undetermined
-        rows, columns = np.arange(0, h - PATCH + 1, stride), np.arange(0, w - PATCH + 1, stride)
-        if len(rows) * len(columns) >= 4 * length:
-            break
-    else:
-        return None
+    # denser than published only where stride 3 would leave the covariance undetermined
+    stride = STRIDE if (h - PATCH) * (w - PATCH) >= 4 * length * STRIDE**2 else 1
+    rows, columns = np.arange(0, h - PATCH + 1, stride), np.arange(0, w - PATCH + 1, stride)
     thin = int(np.ceil(np.sqrt(len(rows) * len(columns) / MAX_PATCHES)))
     rows, columns = rows[::thin], columns[::thin]
     centre = image[::8, ::8].mean((0, 1)).repeat(PATCH**2)  # keeps the sums small enough for float32
@@ -126,12 +117,12 @@ def _patch_eigenvalues(image: np.ndarray) -> np.ndarray | None:
         total += patches.sum(0, dtype=np.float64)
         product += patches.T @ patches
     n = len(rows) * len(columns)
-    eigenvalues = np.linalg.eigvalsh(product / n - np.outer(total, total) / n**2)
-    return np.maximum(eigenvalues, 1e-12)  # rounding leaves some a little below zero
+    return product / n - np.outer(total, total) / n**2
 
 
-def _chen(eigenvalues: np.ndarray) -> float:
+def _chen(covariance: np.ndarray) -> float:
     """The largest low end of the spectrum whose mean is its median: the noise, seen outside the scene's subspace."""
+    eigenvalues = np.maximum(np.linalg.eigvalsh(covariance), 1e-12)  # rounding leaves some a little below zero
     for n in range(len(eigenvalues) - 1, 1, -1):
         low = eigenvalues[:n]
         mean = low.mean()
@@ -140,33 +131,51 @@ def _chen(eigenvalues: np.ndarray) -> float:
     return float(np.sqrt(eigenvalues[0]))
 
 
-def _flat_blocks(image: np.ndarray) -> tuple[float, float]:
-    """Noise level over the smoothest blocks of every brightness, and the correlation of neighbours in them."""
+def _camera(covariance: np.ndarray) -> float:
+    """Variance at a set position in the spectrum, mean of the decorrelated channels."""
+    channels = len(covariance) // PATCH**2
+    mix = OPPONENT if channels == 3 else np.eye(1)
+    blocks = covariance.reshape(channels, PATCH**2, channels, PATCH**2)
+    spectra = np.linalg.eigvalsh(np.einsum("ca,aibj,cb->cij", mix, blocks, mix))
+    return float(np.quantile(spectra, CAMERA_QUANTILE[channels], axis=1).mean())
+
+
+def _calm_blocks(image: np.ndarray) -> tuple[np.ndarray, float]:
+    """Variance in calm blocks of each of four brightness classes, and the correlation of neighbours in them.
+
+    A block is calm if the eight blocks around it vary little. Chosen by its own variance, it would be one where the
+    noise happens to be weak, and read too low.
+    """
     h, w, channels = image.shape
-    size = next((s for s in (32, 16) if (h // s) * (w // s) >= 4 * BINS), 8)
-    rows, columns = np.arange(0, h - size + 1, size // 2), np.arange(0, w - size + 1, size // 2)
+    size, side = PATCH, 3 * PATCH
+    rows, columns = np.arange(0, h - side + 1, size), np.arange(0, w - side + 1, size)
     thin = int(np.ceil(np.sqrt(len(rows) * len(columns) / MAX_BLOCKS)))
-    windows = np.lib.stride_tricks.sliding_window_view(image, (size, size), (0, 1))
-    blocks = windows[rows[::thin, None], columns[None, ::thin]].reshape(-1, size, size)
-    means = blocks.mean((1, 2))
-    blocks -= means[:, None, None]
-    ramp = np.arange(size, dtype=np.float32) - (size - 1) / 2
-    ramp /= np.sqrt(np.sum(ramp**2) * size)
-    across, down = blocks.sum(1) @ ramp, blocks.sum(2) @ ramp  # shading is a plane, and no noise
-    energy = np.einsum("nij,nij->n", blocks, blocks) - across**2 - down**2
-    variance = np.maximum(energy.reshape(-1, channels).mean(1) / (size**2 - 3), 0)
+    windows = np.lib.stride_tricks.sliding_window_view(image, (side, side), (0, 1))
+    windows = windows[rows[::thin, None], columns[None, ::thin]].reshape(-1, channels, 3, size, 3, size)
+    blocks = windows.swapaxes(3, 4).reshape(-1, channels, 9, size**2)  # the fifth is the one in the middle
+    middle = blocks[:, :, 4]
+    brightness, clipped = middle.mean((1, 2)), np.mean((middle == 0) | (middle == 1), (1, 2)) > 0.1
 
-    chosen, levels = [], []
-    for members in np.array_split(np.argsort(means.reshape(-1, channels).mean(1)), BINS):
-        smooth = members[np.argsort(variance[members])[: max(3, len(members) // 50)]]
-        if len(smooth):
-            chosen.append(smooth)
-            levels.append(np.median(variance[smooth]))
+    y, x = np.indices((size, size)).reshape(2, -1) - (size - 1) / 2
+    plane = np.stack([np.ones(size**2), y, x], 1)  # shading, which is no noise
+    plane = (plane / np.linalg.norm(plane, axis=0)).astype(np.float32)
+    blocks = blocks - (blocks @ plane) @ plane.T
+    variance = np.square(blocks).sum(3).mean(1) / (size**2 - 3)
+    around = variance.sum(1) - variance[:, 4]
 
-    pick = (np.concatenate(chosen)[:, None] * channels + np.arange(channels)).ravel()
-    rest = blocks[pick] - ramp * across[pick, None, None] - ramp[:, None] * down[pick, None, None]
-    neighbours = (np.mean(rest[:, :, 1:] * rest[:, :, :-1]) + np.mean(rest[:, 1:] * rest[:, :-1])) / 2
-    return float(np.sqrt(np.mean(levels))), float(neighbours / max(np.mean(rest**2), 1e-12))
+    witnesses = np.flatnonzero(~clipped & (variance[:, 4] > 0))  # clipping and painted borders hide the noise
+    if not len(witnesses):
+        witnesses = np.arange(len(variance))
+    levels, chosen = [], []
+    for members in np.array_split(witnesses[np.argsort(brightness[witnesses])], min(4, len(witnesses))):
+        calm = members[np.argsort(around[members])[: max(4, len(members) // 50)]]
+        levels.append(np.median(variance[calm, 4]))
+        chosen.append(calm)
+    rest = blocks[np.concatenate(chosen), :, 4].reshape(-1, channels, size, size)
+    across = np.sum(rest[..., 1:] * rest[..., :-1], (1, 2, 3)) + np.sum(rest[..., 1:, :] * rest[..., :-1, :], (1, 2, 3))
+    pairs = 2 * (size - 1) / size  # neighbours per pixel
+    lag1 = np.median(across / (pairs * np.square(rest).sum((1, 2, 3)) + 1e-12))
+    return np.array(levels), float(lag1)
 
 
 def _from_differences(image: np.ndarray) -> float:

@@ -9,10 +9,11 @@ import numpy as np
 
 from ..errors import ImageError
 from .camera import CameraNoise, mosaic
-from .correlation import lag, luma_chroma
+from .correlation import luma_chroma
 
 SIZE, MARGIN = 16, 4  # side of a patch; pixels around it in the simulation, for smoothing to draw from
 CLASSES, PER_CLASS = 8, 12  # brightness classes of equal population, and the flattest patches taken from each
+MOST_PATCHES = 20_000  # to choose from: bounds time and memory
 MOST_CLIPPED = 0.2  # share of black or white pixels in a patch; the simulation clips as well
 FLOOR = 2e-4  # standard deviation below which there is no noise to fit, image units
 LOG_SIGMA, LAG = 0.1, 0.03  # agreement asked of a level (relative) and of a correlation
@@ -73,8 +74,9 @@ def flat_patches(image) -> np.ndarray:
     """The flattest patches, little of them clipped, of each brightness class: CLASSES x PER_CLASS x SIZE x SIZE x C."""
     h, w, channels = image.shape
     if min(h, w) >= SIZE:
-        windows = np.lib.stride_tricks.sliding_window_view(image, (SIZE, SIZE), (0, 1))[:: SIZE // 2, :: SIZE // 2]
-        patches = windows.reshape(-1, channels, SIZE, SIZE).transpose(0, 2, 3, 1)
+        windows = np.lib.stride_tricks.sliding_window_view(image, (SIZE, SIZE), (0, 1))
+        step = max(SIZE // 2, int(np.sqrt(h * w / MOST_PATCHES)))
+        patches = windows[::step, ::step].reshape(-1, channels, SIZE, SIZE).transpose(0, 2, 3, 1)
         clipped = np.mean((patches < 0.5 / 255) | (patches > 254.5 / 255), (1, 2, 3))
         patches = patches[clipped < MOST_CLIPPED]
     if min(h, w) < SIZE or len(patches) < CLASSES * PER_CLASS:
@@ -108,12 +110,17 @@ def measures(noise) -> np.ndarray:
     if noise.shape[-1] == 1:
         return np.concatenate([level, np.divide(lags, LAG)])
     lags += [_neighbours(chroma, d) for d in (1, 2, 4)]
-    colour = np.log(np.median(chroma.std((1, 2, 3, 4)) / luma.std((1, 2, 3, 4)))) / LOG_SIGMA
+    strength = [np.maximum(part.std((1, 2, 3, 4)), FLOOR / 10) for part in (chroma, luma)]
+    colour = np.log(np.median(strength[0] / strength[1])) / LOG_SIGMA
     return np.concatenate([level, np.divide(lags, LAG), [colour]])
 
 
 def _neighbours(noise, distance):
-    return np.median([lag(patches, distance, 0) + lag(patches, 0, distance) for patches in noise]) / 2
+    """Median over the classes of the correlation at a distance, across and down, all channels together."""
+    within = (1, 2, 3, 4)
+    down = np.mean(noise[:, :, distance:] * noise[:, :, :-distance], within)
+    across = np.mean(noise[:, :, :, distance:] * noise[:, :, :, :-distance], within)
+    return np.median((down + across) / 2 / np.maximum(np.mean(noise**2, within), FLOOR**2))
 
 
 def _without_shading(patches):

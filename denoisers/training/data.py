@@ -66,20 +66,21 @@ class Photographed:
 class Made:
     """Crops of clean pictures with fresh noise; the target is the clean crop, or a second noisy one (Noise2Noise).
 
-    ``noise(clean, rng)`` -> (noisy, sigma, mask).
+    ``noise(clean, rng, whole)`` -> (noisy, sigma, mask), see ``sources.noise_maker``.
     """
 
     def __init__(self, pictures, noise, noisy_target: bool = False):
         self.pictures, self.noise, self.noisy_target = pictures, noise, noisy_target
         self.areas = [p.shape[0] * p.shape[1] for p in pictures]
         self.sides = [min(p.shape[:2]) for p in pictures]
+        self.small = [to_float(p[:: max(1, p.shape[0] // 48), :: max(1, p.shape[1] // 48)]) for p in pictures]
 
     def crop(self, k, window, rng):
         clean = window(to_float, self.pictures[k])
-        noisy, sigma, mask = self.noise(clean, rng)
+        noisy, sigma, mask = self.noise(clean, rng, self.small[k])
         target = clean
         if self.noisy_target:
-            target, _, mask = self.noise(clean, rng)
+            target, _, mask = self.noise(clean, rng, self.small[k])
         return noisy, target, sigma, clean, mask
 
 

@@ -1,5 +1,6 @@
 """From a recipe and a folder to sources of crops, and the scenes held back to validate with."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from ..errors import DataError
 from ..noise import estimate_sigma
 from ..noise.camera import random_camera
-from ..noise.models import MODELS
+from ..noise.models import MODELS, gaussian, keep_mask
 from . import folders
 from .data import Made, Photographed, deviation, to_float
 from .recipe import Recipe
@@ -21,25 +22,37 @@ def library_level(model: str, level: float) -> float:
 
 
 def noise_maker(noise, level: float | None = None):
-    """``(clean, rng) -> (noisy, sigma, mask)`` after a recipe's [noise]; at one level, or uniform in its range.
+    """``(clean, rng, whole=None) -> (noisy, sigma, mask)`` after a recipe's [noise]; at one level, or uniform in its
+    range. "camera" is another camera every time, its level log-uniform in the range.
 
-    "camera" is another camera every time, its level log-uniform in the range.
+    sigma is what a network is told, and in use that is one number for a whole picture: so it is measured on
+    ``whole``, a small version of the picture that ``clean`` was cropped from, where one is given.
     """
     low, high = (noise.low, noise.high) if level is None else (level, level)
     low, high = (library_level(noise.model, v) for v in (low, high))
 
-    def make(clean, rng):
+    def make(clean, rng, whole=None):
+        if noise.model == "gaussian":
+            sigma = rng.uniform(low, high)
+            return gaussian(clean, sigma, rng), sigma, None
         if noise.model == "camera":
-            noisy = random_camera(rng, (low, high)).apply(clean, rng)
-            return noisy, float((noisy - clean).std()), None
-        at = rng.uniform(low, high)
-        noisy = MODELS[noise.model](clean, at, rng)
-        mask = None
+            camera = random_camera(rng, (low, high))
+            noisy = camera.apply(clean, rng)
+            return noisy, spread(camera, whole, rng) if whole is not None else float((noisy - clean).std()), None
+        at, mask = rng.uniform(low, high), None
         if noise.model == "bernoulli":
-            noisy, mask = noisy
-        return noisy, at if noise.model == "gaussian" else float((noisy - clean).std()), mask
+            mask = keep_mask(clean.shape, at, rng).astype(np.float32)
+            noisy = clean * mask
+        else:
+            noisy = MODELS[noise.model](clean, at, rng)
+        return noisy, float((noisy - clean).std()), mask
 
     return make
+
+
+def spread(camera, whole, rng) -> float:
+    """Standard deviation of a camera's noise over a small picture, before JPEG, which there would do more harm."""
+    return float((replace(camera, jpeg=None).apply(whole, rng) - whole).std())
 
 
 def open_data(recipe: Recipe, data, cache=None):

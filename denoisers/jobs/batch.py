@@ -1,0 +1,200 @@
+"""Denoise a folder or a zip of pictures into a folder or a zip, one row a picture in ``results.csv``.
+
+Stopped or killed at any moment, the same call goes on after the last row: a picture is written before its row.
+"""
+
+import csv
+import io
+import os
+import shutil
+import threading
+import time
+import zipfile
+from pathlib import Path
+
+from ..denoiser import load
+from ..errors import Cancelled, DataError, DenoiserError, ImageError
+from ..images import MAX_BYTES, encode, read
+from ..images.writing import FORMATS
+from ..metrics import psnr, ssim
+from . import archive
+
+COLUMNS = ["picture", "result", "width", "height", "sigma_of_255", "psnr_before", "psnr", "ssim", "seconds", "error"]
+"""``result`` is empty where there is none; ``error`` says why, or why there are no scores."""
+GIGABYTES = 100
+"""Largest zip read, unpacked."""
+
+
+class Folder:
+    """Pictures below a folder, by their names relative to it."""
+
+    def __init__(self, path):
+        self.path = Path(path)
+        files = (p for p in self.path.rglob("*") if p.is_file())
+        self.names = sorted(p.relative_to(self.path).as_posix() for p in files)
+
+    def read(self, name: str):
+        return read(self.path / name, name=name)
+
+
+class Zip:
+    """Pictures in a zip, read from it one by one."""
+
+    def __init__(self, path):
+        try:
+            self.archive = zipfile.ZipFile(path)
+        except archive.DAMAGE as error:
+            raise archive.ArchiveError(f"'{path}' is no zip file that can be read: {error}.") from error
+        self.entries = archive.names(self.archive, GIGABYTES)
+        self.names = sorted(self.entries)
+
+    def read(self, name: str):
+        entry = self.entries[name]
+        if entry.file_size > MAX_BYTES:
+            raise ImageError(f"'{name}' is {entry.file_size / 1e6:.0f} MB; the limit is {MAX_BYTES / 1e6:.0f} MB.")
+        try:
+            data = self.archive.read(entry)
+        except archive.DAMAGE as error:
+            raise ImageError(f"'{name}' is damaged in the zip: {error}.") from error
+        return read(data, name=name)
+
+
+def open_source(path):
+    path = Path(path)
+    if not path.exists():
+        raise DataError(f"'{path}' is not there; name a folder or a zip of pictures.")
+    source = Folder(path) if path.is_dir() else Zip(path)
+    hidden = (name for name in source.names if any(part.startswith(".") for part in name.split("/")))
+    source.names = sorted(
+        {name for name in source.names if os.path.splitext(name)[1].lower() in FORMATS}.difference(hidden)
+    )
+    if not source.names:
+        raise DataError(f"'{path}' holds no PNG, JPEG, TIFF, WebP or BMP picture.")
+    return source
+
+
+class Table:
+    """``results.csv``, a row added at a time; a last row cut off by a crash is dropped when it is opened again."""
+
+    def __init__(self, path: Path):
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        whole = text[: text.rfind("\n") + 1]
+        self.rows = list(csv.DictReader(io.StringIO(whole)))
+        self.file = path.open("a", encoding="utf-8", newline="")
+        self.file.truncate(len(whole.encode()))
+        if not whole:
+            self.write(dict(zip(COLUMNS, COLUMNS, strict=True)))
+
+    def write(self, row: dict):
+        line = io.StringIO()
+        csv.DictWriter(line, COLUMNS, lineterminator="\n").writerow(row)
+        self.file.write(line.getvalue())
+        self.file.flush()
+        os.fsync(self.file.fileno())
+
+    def add(self, row: dict):
+        # Whole rows are told by the end of the line, so a message has none within.
+        row = row | {"error": " ".join(str(row.get("error", "")).split())}
+        self.write(row)
+        self.rows.append(row)
+
+
+def stem(name: str) -> str:
+    return os.path.splitext(name)[0]
+
+
+def scores(noisy, restored, references, name: str) -> dict:
+    """A row's scores against the reference of the same name, whatever its file type; none without references."""
+    if references is None:
+        return {}
+    partner = next((other for other in references.names if stem(other) == stem(name)), None)
+    if partner is None:
+        return {"error": "denoised, not scored: no reference has this name"}
+    try:
+        clean = references.read(partner).pixels
+        found = {"psnr_before": psnr(noisy, clean), "psnr": psnr(restored, clean), "ssim": ssim(restored, clean)}
+    except ImageError as error:
+        return {"error": f"denoised, not scored: {error}"}
+    return {column: round(value, 4) for column, value in found.items()}
+
+
+def batch(source, output, denoiser: str, params: dict, *, weights=None, device="auto", reference=None, events=None):
+    """Denoise every picture of ``source``.
+
+    Args:
+        source: folder or zip; folders within are kept.
+        output: folder; or a name ending in .zip, made at the end from the folder of that name without ".zip".
+        denoiser, weights, device: as for ``denoisers.load``.
+        params: the method's, in library units.
+        reference: folder or zip of clean pictures of the same names, to score against.
+        events: file for events: start, picture (done, total, progress, pictures_per_second, seconds), end.
+
+    A picture that cannot be read or denoised is a row with its error; the others go on. Returns "finished", or
+    "stopped" after SIGTERM or Ctrl-C. Raises DenoiserError if there is no picture or none could be denoised; OSError
+    where a result cannot be written.
+    """
+    from ..training.loop import Events, stopped_by_signals, write_atomically
+
+    output = Path(output)
+    folder = output.with_suffix("") if output.suffix == ".zip" else output
+    if folder.resolve().is_relative_to(Path(source).resolve()):
+        raise DataError(f"'{output}' lies within '{source}': its results would be denoised again. Name another.")
+    pictures = open_source(source)
+    references = open_source(reference) if reference else None
+    total = len(pictures.names)
+    if output != folder and output.exists():  # killed after its last step
+        shutil.rmtree(folder, ignore_errors=True)
+        Events(events and Path(events)).write("end", reason="finished", done=total, total=total)
+        return "finished"
+    model = load(denoiser, weights, device)
+    model.spec.resolve(params)
+    folder.mkdir(parents=True, exist_ok=True)
+    table, events, stop = Table(folder / "results.csv"), Events(events and Path(events)), threading.Event()
+    known = {row["picture"] for row in table.rows}
+    left = [name for name in pictures.names if name not in known]
+    before, began = sum(float(row["seconds"] or 0) for row in table.rows), time.monotonic()
+    events.write("start", done=total - len(left), total=total, device=model.device)
+    with stopped_by_signals(stop):
+        for count, name in enumerate(left, 1):
+            row = {"picture": name}
+            started = time.monotonic()
+            try:
+                picture = pictures.read(name)
+                row |= {"height": picture.samples.shape[0], "width": picture.samples.shape[1]}
+                result = model.denoise(picture.pixels, cancelled=stop.is_set, **params)
+                data = encode(result.image, Path(name).suffix, like=picture, bits=depth(picture, name))
+                if result.params.get("sigma") is not None:
+                    row["sigma_of_255"] = round(255 * result.params["sigma"], 2)
+                target = folder / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                write_atomically(target, lambda part, data=data: part.write_bytes(data))
+                row["result"] = name
+                row |= scores(picture.pixels, result.image, references, name)
+            except Cancelled:
+                break
+            except DenoiserError as error:
+                row["error"] = str(error)
+            except MemoryError:
+                row["error"] = "There is not enough memory for this picture here."
+            table.add(row | {"seconds": round(time.monotonic() - started, 3)})
+            seconds = time.monotonic() - began
+            done = total - len(left) + count
+            rate = {"progress": round(done / total, 4), "pictures_per_second": round(count / seconds, 3)}
+            events.write("picture", name=name, done=done, total=total, seconds=round(before + seconds, 1), **rate)
+            if stop.is_set():
+                break
+    finished = len(table.rows) == total
+    failed = [row for row in table.rows if not row.get("result")]
+    if len(failed) == total:
+        raise DataError(f"None of the {total} pictures could be denoised. The first: {failed[0]['error']}")
+    if finished and folder != output:
+        archive.pack(folder, output)
+        shutil.rmtree(folder)
+    reason = "finished" if finished else "stopped"
+    events.write("end", reason=reason, done=len(table.rows), total=total, failed=len(failed))
+    return reason
+
+
+def depth(picture, name: str) -> int:
+    """Bits a sample of the result: 16 where the picture has more than 8 and its format can."""
+    return 16 if picture.bits > 8 and Path(name).suffix.lower() in (".png", ".tif", ".tiff") else 8

@@ -1,0 +1,39 @@
+"""Noise2Same: a residual U-Net that learned from single noisy pictures, one of each scene."""
+
+import numpy as np
+
+from ..engine.network import run_network
+from ..spec import DenoiserSpec
+from .blend import BLEND, blend
+
+SPEC = DenoiserSpec(
+    name="noise2same",
+    title="Noise2Same",
+    family="self-supervised",
+    year=2020,
+    good_for="Even, white noise: shows how far a network gets that has seen every scene only once, and noisy.",
+    trained_for="White Gaussian noise. Assumes that the noise of neighbouring pixels is unrelated.",
+    citation="Y. Xie, Z. Wang, S. Ji. Noise2Same: Optimizing a self-supervised bound for image denoising. "
+    "NeurIPS 2020.",
+    needs_weights=True,
+    weights_licence="see weights/catalogue.toml",
+    cost=10,
+    params=(BLEND,),
+)
+
+
+def standardise(image):
+    """(image - mean) / std with mean and standard deviation of each channel, and these two; H x W x C.
+
+    The network is trained on whole pictures standardised so, then cropped: the statistics are never a tile's. A
+    constant channel is divided by 1.
+    """
+    mean, std = image.mean((0, 1)), image.std((0, 1))
+    std = np.where(std > 0, std, 1).astype(np.float32)
+    return (image - mean) / std, mean, std
+
+
+def denoise(image, *, strength, run, network, device):
+    standardised, mean, std = standardise(image)
+    restored = run_network(network, standardised, run, device=device) * std + mean
+    return blend(image, restored, strength)
