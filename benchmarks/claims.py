@@ -12,6 +12,7 @@ table in Markdown: mean PSNR over COUNT pictures of cbsd68, or over the real pai
 """
 
 import argparse
+import json
 import tempfile
 from pathlib import Path
 
@@ -71,14 +72,15 @@ def compare(variants, noise, train, dev, steps, threads):
     for title, facts in variants.items():
         with tempfile.TemporaryDirectory() as run:
             weights = load_file(loop.train(facts, train, run, steps=steps, threads=threads, device="cpu"))
-            last = [line for line in (Path(run) / "events.jsonl").read_text().splitlines() if '"train"' in line][-1]
+            lines = [json.loads(line) for line in (Path(run) / "events.jsonl").read_text().splitlines()]
+            loss = [line["loss"] for line in lines if line["event"] == "train"][-1]
         network = facts.build().eval().requires_grad_(False)
         network.load_state_dict(weights)
         module = method(facts.method)
         params = module.SPEC.resolve({})
         restored = [module.denoise(n, run=Run(), network=network, device="cpu", **params) for n in noisy]
         score = np.mean([psnr(np.clip(r, 0, 1), c) for r, c in zip(restored, cleans, strict=True)])
-        print(f"| {title} | {score:.2f} | {last.split('loss": ')[1].split(',')[0][:7]} |", flush=True)
+        print(f"| {title} | {score:.2f} | {loss:.4g} |", flush=True)
 
 
 def invdn(dev):

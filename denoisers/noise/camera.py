@@ -114,9 +114,10 @@ class CameraNoise:
 
 
 def random_camera(rng, level=(2 / 255, 40 / 255)) -> CameraNoise:
-    """A camera for training: gains, read noise and sharpness as cameras have them, log-uniform ``level`` on mid grey.
+    """A camera for training: gains, read noise and sharpness as cameras have them, ``level`` on mid grey.
 
-    The ranges cover PolyU (developed in the camera: colour smoothed, JPEG) and RENOIR (bilinear, colour left alone).
+    The level is log-uniform between two values above 0, image units. The ranges cover PolyU (developed in the
+    camera: colour smoothed, JPEG) and RENOIR (bilinear, colour left alone).
     """
     shot = np.exp(rng.uniform(np.log(1e-4), np.log(1.2e-2)))
     grain = rng.choice([0, rng.uniform(0.3, 0.6), rng.uniform(0.6, 1.2)], p=[0.4, 0.4, 0.2])

@@ -21,9 +21,9 @@ PATCH, STRIDE = 8, 3  # Chen et al. 2015
 MAX_PATCHES = 30_000  # per picture: bounds time and memory
 MAX_BLOCKS = 4096
 
-# Correlation of neighbouring pixels in calm blocks. On the training photographs white noise of 10/255 and more gives
-# -0.06 to 0.23 (median -0.02), developed raw 0.26 to 0.52, JPEG from the camera 0.18 to 0.61.
-CORRELATED_ABOVE = 0.17
+# Correlation of neighbouring pixels in the calmest blocks. On the training photographs, grey and colour, white noise of
+# 5/255 and more gives -0.1 to 0.1, developed raw 0.26 and more, JPEG from the camera 0.17 and more.
+CORRELATED_ABOVE = 0.15
 # Position in the spectrum of the patches that still belongs to camera noise, but not yet to the scene, in grey and in
 # decorrelated colour; and how far the whole picture's noise may exceed that of its calmest brightness class. All three
 # leave the median training pair (18 of PolyU, 25 of RENOIR) without bias.
@@ -51,8 +51,8 @@ def estimate_sigma(image, method: str = "auto") -> float:
         Float in [0, 1] (noise may exceed it), or uint8 or uint16.
     method : {"auto", "chen", "camera"}
         `chen` for white noise [1]_; `camera` for noise that is spatially correlated and depends on brightness;
-        `auto` looks whether the noise is correlated, and where it is not takes the lower of Chen's estimate and the
-        calm blocks', since texture can only add to either. Pictures under about 24 pixels a side (36 in
+        `auto` looks whether the noise is correlated, and where it is not takes the lower of what Chen's and the calm
+        blocks read. Pictures under about 24 pixels a side (36 in
         colour) use pixel differences.
 
     Returns
@@ -93,8 +93,10 @@ def describe_noise(image, method: str = "auto") -> Noise:
     covariance = _patch_covariance(image)
     levels, lag1 = _calm_blocks(image)
     if method == "auto" and lag1 < CORRELATED_ABOVE:
-        # texture can only add to either, so the lower is nearer
-        return Noise(min(_chen(covariance), float(np.sqrt(levels.mean()))), "chen", lag1)
+        # Texture can only add to what either reads, so the lower is nearer. Noise does not fall with brightness: where
+        # a darker class varies more than a brighter one, that is texture too.
+        calm = np.minimum.accumulate(levels[::-1]).mean()
+        return Noise(min(_chen(covariance), float(np.sqrt(calm))), "chen", lag1)
     if method == "chen":
         return Noise(_chen(covariance), "chen", lag1)
     return Noise(float(np.sqrt(min(_camera(covariance), OVER_CALMEST**2 * levels.min()))), "camera", lag1)
@@ -141,7 +143,7 @@ def _camera(covariance: np.ndarray) -> float:
 
 
 def _calm_blocks(image: np.ndarray) -> tuple[np.ndarray, float]:
-    """Variance in calm blocks of each of four brightness classes, and the correlation of neighbours in them.
+    """Variance in calm blocks of four brightness classes, dark to bright, and the calmest class's `lag1`.
 
     A block is calm if the eight blocks around it vary little. Chosen by its own variance, it would be one where the
     noise happens to be weak, and read too low.
@@ -166,16 +168,16 @@ def _calm_blocks(image: np.ndarray) -> tuple[np.ndarray, float]:
     witnesses = np.flatnonzero(~clipped & (variance[:, 4] > 0))  # clipping and painted borders hide the noise
     if not len(witnesses):
         witnesses = np.arange(len(variance))
-    levels, chosen = [], []
+    calm = []
     for members in np.array_split(witnesses[np.argsort(brightness[witnesses])], min(4, len(witnesses))):
-        calm = members[np.argsort(around[members])[: max(4, len(members) // 50)]]
-        levels.append(np.median(variance[calm, 4]))
-        chosen.append(calm)
-    rest = blocks[np.concatenate(chosen), :, 4].reshape(-1, channels, size, size)
-    across = np.sum(rest[..., 1:] * rest[..., :-1], (1, 2, 3)) + np.sum(rest[..., 1:, :] * rest[..., :-1, :], (1, 2, 3))
-    pairs = 2 * (size - 1) / size  # neighbours per pixel
-    lag1 = np.median(across / (pairs * np.square(rest).sum((1, 2, 3)) + 1e-12))
-    return np.array(levels), float(lag1)
+        calm.append(members[np.argsort(around[members])[: max(4, len(members) // 50)]])
+    levels = np.array([np.median(variance[members, 4]) for members in calm])
+
+    rest = blocks[calm[np.argmin(levels)], :, 4].reshape(-1, channels, size, size)
+    neighbours = (rest[..., 1:], rest[..., :-1]), (rest[:, :, 1:], rest[:, :, :-1])
+    covariance = sum(np.mean(a * b, (1, 2, 3)) for a, b in neighbours) / 2
+    lag1 = np.median(covariance / (np.mean(np.square(rest), (1, 2, 3)) + 1e-12))
+    return levels, float(lag1)
 
 
 def _from_differences(image: np.ndarray) -> float:

@@ -57,6 +57,8 @@ class Noise(Part):
     def known(self):
         if self.model not in MODELS:
             raise ValueError(f"there is no noise model {self.model!r}; there is {', '.join(MODELS)}")
+        if not 0 <= self.low <= self.high or (self.model == "camera" and self.low == 0):
+            raise ValueError("the levels must rise from low to high, low at least 0, for camera noise above 0")
         return self
 
 

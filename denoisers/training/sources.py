@@ -13,7 +13,7 @@ from . import folders
 from .data import Made, Photographed, deviation, to_float
 from .recipe import Recipe
 
-SHARES = ("salt_and_pepper", "impulse", "bernoulli", "text", "jpeg")
+SHARES = ("salt_and_pepper", "impulse", "bernoulli", "text", "watermark", "jpeg")
 """Noise models whose level is no standard deviation, and so stands in a recipe as it is."""
 
 
