@@ -5,6 +5,10 @@ import numpy as np
 from ..run import Run
 
 
+BLEND = 32
+"""Pixels over which two tiles pass into each other."""
+
+
 def tile_starts(length: int, tile: int, overlap: int, multiple: int = 1) -> list[int]:
     """Starts of tiles that cover 0..length with at least ``overlap`` shared; all multiples of ``multiple``."""
     if length <= tile:
@@ -40,14 +44,14 @@ def tiled(image, function, run: Run, *, tile: int = 512, margin: int = 16, multi
         image: H x W x C float32.
         function: maps an h x w x C tile to the same shape.
         tile: side of the tiles, pixels, ``margin`` included.
-        margin: how far ``function`` looks around a pixel; neighbouring tiles share four times that, so that
-            no pixel's answer comes from nearer than ``margin`` to a cut.
+        margin: how far ``function`` looks around a pixel; neighbouring tiles share twice that and BLEND pixels, so
+            that no pixel's answer comes from nearer than ``margin`` to a cut.
         multiple: tiles start on multiples of this (the stride of a network's coarsest grid).
 
     Returns the picture, H x W x C float32. ``run`` is asked before each tile.
     """
     height, width, _ = image.shape
-    overlap = 4 * margin
+    overlap = 2 * margin + BLEND
     if tile <= 2 * overlap:
         tile = 2 * overlap + multiple
     tile = -(-tile // multiple) * multiple

@@ -16,7 +16,6 @@ import os
 import re
 import shutil
 import signal
-import sqlite3
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -70,16 +69,12 @@ class Supervisor:
             while not stop.wait(self.tick):
                 self.look()
             self.closing = True
-            while self.store_answers(lambda: [j for j in self.store.list(*ACTIVE) if j.executor == "local"]):
+            while self.guarded(self.local_jobs):
                 self.look()
                 time.sleep(min(self.tick, 0.1))
 
-    def store_answers(self, question):
-        try:
-            return question()
-        except sqlite3.OperationalError:
-            logging.exception("The record of jobs could not be read or written")
-            return []
+    def local_jobs(self) -> list[Job]:
+        return [job for job in self.store.list(*ACTIVE) if job.executor == "local"]
 
     def sweep(self):
         """Remove run folders and uploads that no job has: left by a deletion or a submission that was cut short."""
@@ -94,23 +89,26 @@ class Supervisor:
 
     def look(self):
         """One round over all jobs. A job that another process has changed meanwhile is left for the next round."""
-        for job in self.store_answers(lambda: self.store.list(*ACTIVE)):
+        for job in self.guarded(self.store.list, *ACTIVE) or []:
             self.guarded(self.attend, job)
-        if not self.closing:
-            if time.monotonic() - self.kept > 60:
-                self.kept = time.monotonic()
-                self.store_answers(self.sweep)
-                self.store_answers(self.limit_disk)
-            for job in self.store_answers(lambda: self.store.list("queued")):
-                self.guarded(self.begin, job)
+        if self.closing:
+            return
+        if time.monotonic() - self.kept > 60:
+            self.kept = time.monotonic()
+            self.guarded(self.sweep)
+            self.guarded(self.limit_disk)
+        for job in self.guarded(self.store.list, "queued") or []:
+            self.guarded(self.begin, job)
 
-    def guarded(self, act, job: Job):
+    def guarded(self, act, *args):
+        """What ``act`` returns. It may fail, on a full disk, with a cluster out of reach: then that is logged and tried
+        again in the next round, and the other jobs go on."""
         try:
-            act(job)
+            return act(*args)
         except WrongState:
             pass
-        except Exception:  # a full disk, a cluster out of reach: the other jobs go on, this one is tried again
-            logging.exception("%s (%s)", job.title, job.id)
+        except Exception:
+            logging.exception("%s %s", act.__name__, *[a.id for a in args if isinstance(a, Job)] or [""])
 
     # starting
 

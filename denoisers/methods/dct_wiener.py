@@ -1,9 +1,10 @@
-"""Sliding 8 x 8 DCT, empirical Wiener filter with a non-local means pilot.
+"""Sliding 8 x 8 DCT, empirical Wiener filter with two pilots.
 
-The second stage of BM3D (Dabov, Foi, Katkovnik, Egiazarian, IEEE TIP 2007, eq. 8) with single blocks in place
-of block groups: each DCT coefficient of the noisy picture is scaled by P^2 / (P^2 + sigma^2), where P is the
-same coefficient of a first estimate, here non-local means. Blocks overlap; each votes with weight
-1 / |gain|^2, the inverse of the noise it lets through. Colour is decorrelated first.
+The two stages of BM3D (Dabov, Foi, Katkovnik, Egiazarian, IEEE TIP 2007, sections III and IV) with single blocks in
+place of block groups. First, coefficients under 2.7 sigma are dropped. Then each coefficient of the noisy picture is
+scaled by P^2 / (P^2 + sigma^2), where P is the same coefficient of a first estimate: the mean of the first stage,
+which keeps fine texture, and of non-local means, which keeps edges and repeats; they err in different places. Blocks
+overlap; each votes with weight 1 / |gain|^2, the inverse of the noise it lets through. Colour is decorrelated first.
 """
 
 import numpy as np
@@ -21,7 +22,7 @@ SPEC = DenoiserSpec(
     good_for="Photos with texture: keeps fine structure that non-local means wipes away.",
     trained_for="Not trained. Assumes white Gaussian noise; works on camera noise with the strength estimated here.",
     citation="K. Dabov, A. Foi, V. Katkovnik, K. Egiazarian. Image denoising by sparse 3-D transform-domain "
-    "collaborative filtering. IEEE TIP 16, 2007 (second stage, single blocks).",
+    "collaborative filtering. IEEE TIP 16, 2007 (single blocks).",
     cost=10,
     params=(
         SIGMA,
@@ -56,25 +57,42 @@ def blocks_idct(coefficients):
     return ((DCT.T @ coefficients).reshape(-1, N) @ DCT).reshape(h8 * N, w)
 
 
-def wiener(noisy, pilot, sigma, step):
-    """Both h x w, one channel; returns the filtered channel."""
-    h, w = noisy.shape
-    pad = ((N, N + -h % N), (N, N + -w % N))
-    noisy, pilot = (np.pad(p, pad, mode="symmetric") for p in (noisy, pilot))
-    total, weights = np.zeros_like(noisy), np.zeros_like(noisy)
-    rows, columns = noisy.shape[0] - N, noisy.shape[1] - N
+def sliding(planes, gain, step):
+    """Scale the DCT of the 8 x 8 blocks that start every ``step`` pixels, and average where they overlap.
+
+    ``planes`` are h x w; ``gain`` maps their coefficients, one array a plane, to the factors of the first's.
+    """
+    h, w = planes[0].shape
+    planes = [np.pad(p, ((N, N + -h % N), (N, N + -w % N)), mode="symmetric") for p in planes]
+    total, weights = np.zeros_like(planes[0]), np.zeros_like(planes[0])
+    rows, columns = total.shape[0] - N, total.shape[1] - N
     for dy in range(0, N, step):
         for dx in range(0, N, step):
             here = np.s_[dy : dy + rows, dx : dx + columns]
-            power = np.square(blocks_dct(pilot[here]))
-            gain = power / (power + sigma**2)
-            # noise let through, per block: the sum of its 64 squared gains
-            through = np.square(gain).reshape(rows // N, N, columns // N, N).sum((1, 3), keepdims=True)
+            coefficients = [blocks_dct(p[here]) for p in planes]
+            factors = gain(*coefficients)
+            # noise let through, per block: the sum of its 64 squared factors
+            through = np.square(factors).reshape(rows // N, N, columns // N, N).sum((1, 3), keepdims=True)
             weight = np.broadcast_to(1 / np.maximum(through, 1e-3), (rows // N, N, columns // N, N))
             weight = weight.reshape(rows, columns)
-            total[here] += weight * blocks_idct(gain * blocks_dct(noisy[here]))
+            total[here] += weight * blocks_idct(factors * coefficients[0])
             weights[here] += weight
     return (total / np.maximum(weights, 1e-12))[N : N + h, N : N + w]
+
+
+def threshold(noisy, sigma):
+    """Keep the coefficients that stand out of the noise, and every block's mean."""
+
+    def gain(coefficients):
+        kept = (np.abs(coefficients) > 2.7 * sigma).astype(np.float32)
+        kept[:, 0, ::N] = 1
+        return kept
+
+    return sliding([noisy], gain, step=2)
+
+
+def wiener(noisy, pilot, sigma, step):
+    return sliding([noisy, pilot], lambda _, p: np.square(p) / (np.square(p) + sigma**2), step)
 
 
 def denoise(image, *, sigma, strength, step, run):
@@ -82,12 +100,16 @@ def denoise(image, *, sigma, strength, step, run):
     if level <= 0:
         return image
     defaults = {p.name: p.default for p in nlm.SPEC.params if p.advanced}
-    pilot = nlm.denoise(image, sigma=sigma, strength=strength, run=run.part(0, 0.6), **defaults)
-    both = np.concatenate([to_opponent(image), to_opponent(pilot)], -1)
+    similar = nlm.denoise(image, sigma=sigma, strength=strength, run=run.part(0, 0.5), **defaults)
+    both = np.concatenate([to_opponent(image), to_opponent(similar)], -1)
     channels = image.shape[-1]
 
     def restore(tile):
-        planes = [wiener(tile[..., c], tile[..., channels + c], level, int(step)) for c in range(channels)]
+        planes = []
+        for noisy, similar in zip(*np.split(tile.transpose(2, 0, 1), [channels]), strict=True):
+            run.poll()
+            pilot = (similar + threshold(noisy, level)) / 2
+            planes.append(wiener(noisy, pilot, level, int(step)))
         return np.stack(planes * 2, -1)
 
-    return from_opponent(tiled(both, restore, run.part(0.6, 1), tile=192, margin=N)[..., :channels])
+    return from_opponent(tiled(both, restore, run.part(0.5, 1), tile=384, margin=2 * N)[..., :channels])

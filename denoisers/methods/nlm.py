@@ -5,6 +5,7 @@ Buades, Coll, Morel, "A non-local algorithm for image denoising", CVPR 2005; sci
 """
 
 from ..engine.tiles import tiled
+from ..noise import describe_noise
 from ..spec import SIGMA, STRENGTH, DenoiserSpec, Param
 
 SPEC = DenoiserSpec(
@@ -28,7 +29,8 @@ SPEC = DenoiserSpec(
             max=2.0,
             step=0.05,
             advanced=True,
-            help="Decay of the weights with patch distance, in multiples of the noise level.",
+            help="Decay of the weights with patch distance, in multiples of the noise level; raised by itself where "
+            "the noise of neighbouring pixels is correlated, as a camera's is.",
         ),
         Param(
             name="patch",
@@ -64,6 +66,8 @@ def denoise(image, *, sigma, strength, h, patch, window, run):
     level = sigma * strength
     if level <= 0:
         return image
+    # A patch of correlated noise holds fewer independent draws than pixels: equal patches look less alike by chance.
+    h *= 1 + max(0.0, describe_noise(image).lag1)
 
     def restore(tile):
         return denoise_nl_means(

@@ -3,9 +3,9 @@
 Mansour, Heckel, "Zero-Shot Noise2Noise: Efficient Image Denoising without any Data", CVPR 2023. Two half-size
 copies of the picture, made from different pixels, show the same scene with independent noise: a Noise2Noise pair.
 
-Departures, for speed at equal quality: a step sees two random crops, not the whole picture, whose size then hardly
-matters; the picture is standardised and the rate starts twice as high, so that Adam gets there in half the steps;
-the rate falls to zero over the second half, where the paper halves it once.
+Departures, for speed: a step sees two random crops, not the whole picture, whose size then hardly matters; the
+picture is standardised and the rate starts twice as high; it falls to zero over the second half, where the paper
+halves it once. On a 256 x 256 picture this takes a sixth of the paper's time and gives up 0.2 dB.
 """
 
 import time
@@ -34,11 +34,11 @@ SPEC = DenoiserSpec(
             name="steps",
             title="Steps",
             kind="int",
-            default=1000,
+            default=2000,
             min=10,
             max=10_000,
             step=10,
-            help="How long the network learns. The time grows with it; the gain gets small beyond a thousand.",
+            help="How long the network learns, and you wait. Half the usual steps cost 0.2 to 0.3 dB.",
         ),
         Param(
             name="lr",

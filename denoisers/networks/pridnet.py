@@ -63,11 +63,13 @@ class PRIDNet(nn.Module):
     """Args: colours in and out, channels of the noise estimation, channels of the U-Nets' scales.
 
     ``forward(x)``: N x C x H x W in [0, 1], H and W multiples of ``multiple``, to the same in float32.
-    Two cuts of one picture agree only where both start on multiples of ``grid``, that of the coarsest scale.
+    Two cuts of one picture agree only where both start on multiples of ``grid``, that of the coarsest scale, and
+    then, ``margin`` pixels inside, to a fraction of 1/255.
     """
 
     multiple = 16
     grid = 256
+    margin = 64
     averages = 2
     takes_sigma = False
 

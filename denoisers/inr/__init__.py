@@ -1,0 +1,14 @@
+"""Implicit neural representations of one picture: fitted, watched, and stopped before they learn the noise.
+
+"Zero-shot Blind Image Denoising via Implicit Neural Representations", arXiv 2204.02405.
+"""
+
+from .fit import Fit, State
+from .recipe import BOOK, FAST, PRESETS, Recipe
+from .stopping import Stop, es_wmv, fixed, held_out, oracle, variance
+from .trajectory import Trajectory
+
+__all__ = [
+    *("Fit", "State", "Trajectory", "Recipe", "BOOK", "FAST", "PRESETS"),
+    *("Stop", "variance", "held_out", "es_wmv", "fixed", "oracle"),
+]

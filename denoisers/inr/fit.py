@@ -1,0 +1,230 @@
+"""A network fitted to one noisy picture, step by step, while someone watches."""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..images import to_float
+from ..metrics import psnr
+from ..run import Run
+from .recipe import FAST, Recipe
+from .trajectory import Trajectory
+
+CHUNK = 4096
+"""Pixels that meet the network together, and about those of a lattice batch: bounds memory and the time to stop."""
+HELD_OUT, MOST_HELD_OUT = 0.02, 4096
+"""Part of the pixels that are never fitted, and how many at most."""
+PROBE_EVERY, AVERAGE_EVERY = 4, 16
+"""Iterations from one look at the held-out pixels to the next, and between outputs that are averaged."""
+GROWTH = 1.1
+"""An output is kept when the iteration is so many times that of the last one kept."""
+ADAM_SLOWER = 200
+"""Muon's learning rate over that of Adam on what is no hidden matrix."""
+GRACE = 50
+"""Iterations after which a fit has to be nearer to the picture than a constant is."""
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a fit is after an iteration. Errors: mean squares in image units; None where not measured this time."""
+
+    iteration: int
+    loss: float
+    """Of the batch, before the step."""
+    held_out: float | None = None
+    mse: float | None = None
+    """Of the output, to the noisy picture; the output has now been kept."""
+    psnr: float | None = None
+    """Of the same output, to the clean picture if there is one; decibels."""
+
+
+class Average:
+    """Exponential mean of what is added, the plain mean while that is little; with ``decay`` 0 the last."""
+
+    def __init__(self, decay: float, values):
+        """``values``: tensors that shall hold the mean."""
+        self.decay, self.values, self.count = decay, list(values), 0
+
+    def add(self, values, iterations: int = 1):
+        """Takes tensors that stand for so many ``iterations``."""
+        self.count += iterations
+        weight = max(1 - self.decay**iterations, iterations / self.count)
+        for mean, value in zip(self.values, values, strict=True):
+            mean.lerp_(value, weight)
+
+
+class Fit:
+    """A SIREN that learns one picture, and what its outputs were on the way.
+
+    >>> from denoisers.inr import Fit, variance
+    >>> fit = Fit(noisy)  # doctest: +SKIP
+    >>> for state in fit.steps():  # leave the loop to pause, loop again to go on # doctest: +SKIP
+    ...     print(state.iteration, state.loss)
+    >>> stop = variance(fit.trajectory, sigma=25 / 255)  # doctest: +SKIP
+    >>> denoised = fit.trajectory.output(stop.iteration)  # doctest: +SKIP
+
+    Args:
+        image: H x W or H x W x C, float in [0, 1], uint8 or uint16; may be as large as memory allows, but one
+            network learns little of much more than 512 x 512.
+        recipe: see ``Recipe``.
+        reference: the clean picture, if there is one: the trajectory then has the PSNR of each output kept.
+        growth: an output is kept when the iteration has grown by this factor; ``inf`` keeps only the last.
+
+    Attributes: ``iteration``, how many are done; ``trajectory``; ``diverged``, whether the fit blew up, which ends it.
+    """
+
+    def __init__(self, image, recipe: Recipe = FAST, reference=None, growth: float = GROWTH, device: str = "cpu"):
+        self.image, self.recipe, self.device, self.growth = to_float(image), recipe, device, growth
+        self.reference = None if reference is None else to_float(reference)
+        self.restart()
+
+    def restart(self):
+        """Back to iteration 0, with an empty trajectory."""
+        import torch
+
+        from ..networks.siren import Siren
+
+        recipe, (height, width, colours) = self.recipe, self.image.shape
+        self.iteration, self.diverged, self.trajectory = 0, False, Trajectory()
+        self.rng = np.random.default_rng(recipe.seed)
+        y, x = np.indices((height, width)).reshape(2, -1)
+        places = np.stack([2 * x - width + 1, 2 * y - height + 1], 1) / (max(height, width, 2) - 1)
+        self.places = self._tensor(places.astype(np.float32))
+        self.target = self._tensor(2 * self.image.reshape(-1, colours) - 1)
+        self.constant = float(self.target.var(0, correction=0).mean()) / 4  # squared error of the best constant
+        held_out = self.rng.permutation(len(x))[: min(round(HELD_OUT * len(x)), MOST_HELD_OUT)]
+        self.held_out = self._tensor(held_out)
+        n = 1 if recipe.batch == "full" else int(np.ceil((len(x) / CHUNK) ** 0.5))
+        phase = y % n * n + x % n
+        phase[held_out] = -1
+        batches = (np.flatnonzero(phase == k) for k in range(n * n))
+        self.batches, self.queue = [self._tensor(batch) for batch in batches if len(batch)], []
+
+        generator = torch.Generator().manual_seed(recipe.seed)
+        self.network = Siren(
+            colours, recipe.width, recipe.depth, recipe.omega_first, recipe.omega_hidden, generator
+        ).to(self.device)
+        with torch.no_grad():
+            self.network.layers[-1].bias.copy_(self.target.mean(0))  # begins as the picture's mean colour
+        self.decayed = [p for layer in self.network.layers[-2:] for p in layer.parameters()]
+        self.optimisers = self._optimisers()
+        self.averaged = copy.deepcopy(self.network).requires_grad_(False)
+        decay = {"weights": 0.0, "outputs": 0.0} | {recipe.average: recipe.ema}
+        self.weights = Average(decay["weights"], self.averaged.parameters())
+        self.outputs = Average(decay["outputs"], [torch.zeros_like(self.target)])
+        self.probes = Average(decay["outputs"], [torch.zeros_like(self.target[self.held_out])])
+
+    def steps(self, until: int | None = None, run: Run | None = None) -> Iterator[State]:
+        """Fit up to iteration ``until``, the recipe's ``steps`` by default: one State an iteration.
+
+        Leave the loop to pause, ask again to go on, further than at first if you like: the learning rate then falls
+        towards the new end. Ends early when the fit diverges. Raises Cancelled, and may go on even then.
+        """
+        until, run = until or self.recipe.steps, run or Run()
+        while self.iteration < until and not self.diverged:
+            loss = self._step(until, run)
+            self.trajectory.loss.append(loss)
+            last = self.iteration == until
+            self.diverged = self._diverges()
+            if self.diverged:
+                yield State(self.iteration, loss)
+                return
+            held_out = mse = score = None
+            if self.iteration % PROBE_EVERY == 0 or last:
+                held_out = self._probe(run)
+            if self.iteration >= self.growth * (self.trajectory.kept or [0])[-1] or last:
+                mse, score = self._keep(run)
+            elif self.outputs.decay and self.iteration % AVERAGE_EVERY == 0:
+                self._average_outputs(run)
+            yield State(self.iteration, loss, held_out, mse, score)
+
+    def look(self, run: Run | None = None, thin: int = 1) -> np.ndarray:
+        """The present answer of the network (of its averaged weights), every ``thin``-th pixel; H x W x C float32."""
+        height, width, colours = self.image.shape
+        places = self.places.view(height, width, 2)[::thin, ::thin]
+        answer = self._answer(places.reshape(-1, 2), run or Run())
+        return self._picture(answer.view(*places.shape[:2], colours))
+
+    def _tensor(self, array):
+        import torch
+
+        return torch.from_numpy(array).to(self.device)
+
+    @staticmethod
+    def _picture(values):
+        return (values.cpu().numpy() + 1) / 2
+
+    def _optimisers(self):
+        """Pairs of an optimiser and its learning rate."""
+        import torch
+
+        from .muon import Muon
+
+        lr = self.recipe.lr
+        if self.recipe.optimiser == "adam":
+            return [(torch.optim.Adam(self.network.parameters()), lr)]
+        matrices = [layer.weight for layer in self.network.layers[1:-1]]
+        rest = [p for name, p in self.network.named_parameters() if not any(p is m for m in matrices)]
+        # the sines see omega times the weight, so a step of lr there is one of lr / omega here
+        return [(Muon(matrices, lr), lr / self.recipe.omega_hidden), (torch.optim.Adam(rest), lr / ADAM_SLOWER)]
+
+    def _step(self, until, run):
+        if not self.queue:
+            self.queue = [self.batches[k] for k in self.rng.permutation(len(self.batches))]
+        batch = self.queue.pop()
+        self.network.zero_grad()
+        total, count = 0.0, batch.numel() * self.target.shape[1]
+        for pixels in batch.split(CHUNK):
+            run.poll()
+            error = (self.network(self.places[pixels]) - self.target[pixels]).square().sum() / count
+            error.backward()
+            total += error.item()
+        for p in self.decayed:
+            p.grad.add_(p.detach(), alpha=self.recipe.decay)
+        left = (1 - self.iteration / until) / self.recipe.anneal if self.recipe.anneal else 1
+        for optimiser, lr in self.optimisers:
+            optimiser.param_groups[0]["lr"] = lr * min(left, 1)
+            optimiser.step()
+        self.weights.add([p.detach() for p in self.network.parameters()])
+        self.iteration += 1
+        return total / 4
+
+    def _answer(self, places, run):
+        """The averaged network at N x 2 places, chunk by chunk."""
+        import torch
+
+        answers = []
+        with torch.inference_mode():
+            for chunk in places.split(CHUNK):
+                run.poll()
+                answers.append(self.averaged(chunk))
+        return torch.cat(answers)
+
+    def _probe(self, run):
+        past = self.trajectory
+        if not len(self.held_out):
+            return None
+        self.probes.add([self._answer(self.places[self.held_out], run)], self.iteration - self.probes.count)
+        answer = self.probes.values[0]
+        past.probed.append(self.iteration)
+        past.probes.append(answer.half().cpu().numpy())
+        past.held_out.append(float((answer - self.target[self.held_out]).square().mean()) / 4)
+        return past.held_out[-1]
+
+    def _average_outputs(self, run):
+        self.outputs.add([self._answer(self.places, run)], self.iteration - self.outputs.count)
+
+    def _keep(self, run):
+        self._average_outputs(run)
+        output = self._picture(self.outputs.values[0].view(self.image.shape))
+        mse = float(np.square(output - self.image).mean(dtype=np.float64))
+        score = None if self.reference is None else psnr(output, self.reference)
+        self.trajectory.keep(self.iteration, output, mse, score)
+        return mse, score
+
+    def _diverges(self):
+        """Whether the last epoch fits the picture much worse than a constant would."""
+        epoch = self.trajectory.loss[-len(self.batches) :]
+        return not np.isfinite(epoch[-1]) or (self.iteration > GRACE and np.mean(epoch) > 2 * self.constant)
