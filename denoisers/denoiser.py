@@ -31,15 +31,18 @@ class Denoiser:
     def __init__(self, name: str, weights: str | None = None, device: str = "auto"):
         self.module = method(name)
         self.spec, self.name = spec(name), name
-        self.weights, self.device = None, "cpu"
-        if self.spec.needs_weights:
+        self.weights, self.device, self.given = None, "cpu", {}
+        if self.spec.needs_weights or self.spec.trains:
             from .engine.device import pick_device
+
+            self.device = pick_device(device)
+            self.given["device"] = self.device
+        if self.spec.needs_weights:
             from .own_weights import is_file
             from .weights import CACHE, entry
 
-            self.device = pick_device(device)
             self.weights = str(weights) if is_file(weights) else entry(name, weights)[0]
-            self.network = CACHE.get(name, self.weights, self.device)
+            self.network = self.given["network"] = CACHE.get(name, self.weights, self.device)
         elif weights is not None:
             raise ParameterError(f"{self.spec.title} has no weights; {weights!r} was asked for.")
 
@@ -64,8 +67,7 @@ class Denoiser:
             from .noise import estimate_sigma
 
             params["sigma"] = estimate_sigma(picture)
-        given = {"network": self.network, "device": self.device} if self.spec.needs_weights else {}
-        returned = self.module.denoise(picture, run=run, **given, **params)
+        returned = self.module.denoise(picture, run=run, **self.given, **params)
         restored, extras = returned if isinstance(returned, tuple) else (returned, {})
         restored = np.clip(np.asarray(restored, np.float32), 0, 1)
         seconds = time.perf_counter() - began

@@ -115,6 +115,8 @@ class DenoiserSpec(BaseModel):
     weights_licence: str = ""
     random: bool = False
     needs_weights: bool = False
+    trains: bool = False
+    """Trains a network on the one picture it is given."""
     cost: float = 1.0
     """Seconds a megapixel on one modern CPU core, to the nearest power of three or so."""
     requires: str = ""

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from conftest import asked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,8 @@ from denoisers.errors import Cancelled, DenoiserError, ImageError, ParameterErro
 from denoisers.metrics import psnr
 
 NAMES = denoisers.names()
+WEIGHTS = [(name, tag) for name in NAMES for tag in denoisers.spec(name).weights or (None,)]
+"""Every method with each of its weights."""
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -29,26 +32,28 @@ def test_improves_a_noisy_picture_blind_and_repeats_itself(name, noisy, astronau
 def test_stops_within_half_a_second_of_being_cancelled(name):
     picture = np.random.default_rng(0).random((1500, 1500, 3), np.float32)
     denoiser, stop, stopped = denoisers.load(name, device="cpu"), threading.Event(), []
-    denoiser.denoise(picture[:64, :64], sigma=0.1)  # imports and warms up
+    denoiser.denoise(picture[:64, :64], **asked(name, sigma=0.1))  # imports and warms up
 
     def work():
         with pytest.raises(Cancelled):
-            denoiser.denoise(picture, cancelled=stop.is_set, sigma=0.1)
+            params = {k: v for k, v in asked(name, sigma=0.1).items() if k != "steps"}
+            denoiser.denoise(picture, cancelled=stop.is_set, **params)
         stopped.append(time.monotonic())
 
     thread = threading.Thread(target=work)
     thread.start()
     time.sleep(0.5)
-    asked = time.monotonic()
+    began = time.monotonic()
     stop.set()
     thread.join()
-    assert stopped and stopped[0] - asked < 0.5
+    assert stopped and stopped[0] - began < 0.5
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_tells_its_progress(name, noisy):
     seen = []
-    denoisers.load(name, device="cpu").denoise(noisy, on_progress=lambda f, preview=None: seen.append(f), sigma=0.1)
+    denoiser = denoisers.load(name, device="cpu")
+    denoiser.denoise(noisy, on_progress=lambda f, preview=None: seen.append(f), **asked(name, sigma=0.1))
     assert seen == sorted(seen) and seen[-1] == 1.0
 
 
@@ -65,21 +70,22 @@ def test_any_size_comes_back_at_its_own_size(name, height, width, channels, dtyp
     values = np.random.default_rng(0).random(shape)
     if dtype.startswith("uint"):
         values = values * np.iinfo(dtype).max
-    image = denoisers.load(name, device="cpu").denoise(values.astype(dtype)).image
+    image = denoisers.load(name, device="cpu").denoise(values.astype(dtype), **asked(name)).image
     assert image.shape == (height, width, channels or 1)
     assert np.isfinite(image).all()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_strength_returns_the_picture(name, noisy):
-    image = denoisers.load(name, device="cpu").denoise(noisy, sigma=0.1, strength=0).image
+    image = denoisers.load(name, device="cpu").denoise(noisy, **asked(name, sigma=0.1, strength=0)).image
     np.testing.assert_array_equal(image, noisy)
 
 
 def test_a_constant_picture_stays():
     flat = np.full((32, 32, 3), 0.5, np.float32)
     for name in NAMES:
-        np.testing.assert_allclose(denoisers.load(name, device="cpu").denoise(flat).image, flat, atol=0.02)
+        image = denoisers.load(name, device="cpu").denoise(flat, **asked(name)).image
+        np.testing.assert_allclose(image, flat, atol=0.02, err_msg=name)
 
 
 def test_wrong_requests_say_what_is_wrong(noisy):

@@ -28,12 +28,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 TILE = 512
+BAND = 256  # rows halved at a time, to need little memory
 GAINS = (1, 2, 4, 8, 16, 32)
 MAX_PIXEL_IDS = 24
 FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 
 _PLAIN_ID = re.compile(r"[0-9a-f]{8,64}")
-_DIFF_ID = re.compile(r"diff\.([0-9a-f]{8,64})\.([0-9a-f]{8,64})\.([0-9]{1,2})")
+_DIFF_ID = re.compile(r"(diff|signed)\.([0-9a-f]{8,64})\.([0-9a-f]{8,64})\.([0-9]{1,2})")
 _SCRIPT = Path(__file__).parent / "viewer/node_modules/openseadragon/build/openseadragon/openseadragon.min.js"
 
 GetLayer = Callable[[str], np.ndarray]
@@ -74,15 +75,17 @@ def max_level(height: int, width: int, tile: int = TILE) -> int:
 
 
 def halve(array: np.ndarray) -> np.ndarray:
-    """Average 2x2 blocks. An odd last row or column is averaged with itself, so sizes round up."""
+    """Average 2x2 blocks, half up. An odd last row or column is averaged with itself, so sizes round up."""
     height, width = array.shape[:2]
-    if height % 2 or width % 2:
-        array = np.pad(array, ((0, height % 2), (0, width % 2)) + ((0, 0),) * (array.ndim - 2), mode="edge")
-    total = array[0::2, 0::2].astype(np.uint16)
-    total += array[1::2, 0::2]
-    total += array[0::2, 1::2]
-    total += array[1::2, 1::2]
-    return ((total + 2) >> 2).astype(np.uint8)
+    out = np.empty(((height + 1) // 2, (width + 1) // 2, *array.shape[2:]), np.uint8)
+    for row in range(0, height, BAND):
+        band = _image(array[row : row + BAND]).reduce(2)
+        out[row // 2 : (row + BAND) // 2] = np.asarray(band).reshape(-1, *out.shape[1:])
+    return out
+
+
+def _image(array: np.ndarray) -> Image.Image:
+    return Image.fromarray(np.ascontiguousarray(array[..., 0] if array.shape[2:] == (1,) else array))
 
 
 def _reduced(array: np.ndarray, level: int, tile: int = TILE) -> np.ndarray:
@@ -102,11 +105,9 @@ def _cut(array: np.ndarray, x: int, y: int, tile: int = TILE) -> np.ndarray:
 
 
 def _encode(part: np.ndarray) -> bytes:
-    if part.ndim == 3 and part.shape[2] == 1:
-        part = part[..., 0]
     buffer = io.BytesIO()
     # Level 1 is several times faster than the default, and noise hardly compresses at any level.
-    Image.fromarray(np.ascontiguousarray(part)).save(buffer, "PNG", compress_level=1)
+    _image(part).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 
 
@@ -165,10 +166,11 @@ class TileServer:
         match = _DIFF_ID.fullmatch(layer_id)
         if match is None:
             return _cut(self._level(layer_id, level), x, y)
-        first, second, gain = match[1], match[2], int(match[3])
+        kind, first, second, gain = match[1], match[2], match[3], int(match[4])
         if gain not in GAINS:
             raise KeyError(layer_id)
-        return difference(*(_cut(self._level(name, level), x, y) for name in (first, second)), gain)
+        parts = (_cut(self._level(name, level), x, y) for name in (first, second))
+        return difference(*parts, gain, signed=kind == "signed")
 
     def pixel(self, layer_id: str, x: int, y: int) -> list[int] | None:
         """The 8-bit values at a pixel, or None where the layer or the pixel does not exist."""
@@ -181,13 +183,17 @@ class TileServer:
         return [int(value) for value in np.atleast_1d(array[y, x])]
 
 
-def difference(first: np.ndarray, second: np.ndarray, gain: int) -> np.ndarray:
-    """|first - second| * gain, clipped to 255. A grey image is compared with each channel of a colour one."""
+def difference(first: np.ndarray, second: np.ndarray, gain: int, signed: bool = False) -> np.ndarray:
+    """|first - second| * gain, or signed 128 + (first - second) * gain, clipped to 0..255.
+
+    A grey image is compared with each channel of a colour one.
+    """
     if first.ndim != second.ndim:
         first, second = (part[..., None] if part.ndim == 2 else part for part in (first, second))
     if first.shape[:2] != second.shape[:2]:
         raise KeyError("layers of different sizes have no difference")
-    return np.minimum(np.abs(first.astype(np.int32) - second) * gain, 255).astype(np.uint8)
+    change = (first.astype(np.int32) - second) * gain
+    return np.clip(128 + change if signed else np.abs(change), 0, 255).astype(np.uint8)
 
 
 def routes(get_layer: GetLayer) -> list[Route]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..engine.tiles import tiled
 from ..images.colour import from_opponent, to_opponent
+from ..noise import describe_noise
 from ..spec import SIGMA, STRENGTH, DenoiserSpec, Param
 from . import nlm
 
@@ -80,25 +81,37 @@ def sliding(planes, gain, step):
     return (total / np.maximum(weights, 1e-12))[N : N + h, N : N + w]
 
 
-def threshold(noisy, sigma):
+def noise_power(sigma, lag1, width):
+    """Variance of the noise in each coefficient of a row of blocks, 8 x ``width``, neighbours correlated by lag1."""
+    covariance = lag1 ** np.abs(k - n)
+    profile = np.diag(DCT @ covariance @ DCT.T)
+    return np.tile(sigma**2 * np.outer(profile, profile), (1, width // N)).astype(np.float32)
+
+
+def threshold(noisy, sigma, lag1):
     """Keep the coefficients that stand out of the noise, and every block's mean."""
 
     def gain(coefficients):
-        kept = (np.abs(coefficients) > 2.7 * sigma).astype(np.float32)
-        kept[:, 0, ::N] = 1
-        return kept
+        kept = np.square(coefficients) > 2.7**2 * noise_power(sigma, lag1, coefficients.shape[-1])
+        kept[:, 0, ::N] = True
+        return kept.astype(np.float32)
 
     return sliding([noisy], gain, step=2)
 
 
-def wiener(noisy, pilot, sigma, step):
-    return sliding([noisy, pilot], lambda _, p: np.square(p) / (np.square(p) + sigma**2), step)
+def wiener(noisy, pilot, sigma, lag1, step):
+    def gain(_, coefficients):
+        power = np.square(coefficients)
+        return power / (power + noise_power(sigma, lag1, power.shape[-1]))
+
+    return sliding([noisy, pilot], gain, step)
 
 
 def denoise(image, *, sigma, strength, step, run):
     level = sigma * strength
     if level <= 0:
         return image
+    lag1 = max(0.0, describe_noise(image).lag1)
     defaults = {p.name: p.default for p in nlm.SPEC.params if p.advanced}
     similar = nlm.denoise(image, sigma=sigma, strength=strength, run=run.part(0, 0.5), **defaults)
     both = np.concatenate([to_opponent(image), to_opponent(similar)], -1)
@@ -108,8 +121,8 @@ def denoise(image, *, sigma, strength, step, run):
         planes = []
         for noisy, similar in zip(*np.split(tile.transpose(2, 0, 1), [channels]), strict=True):
             run.poll()
-            pilot = (similar + threshold(noisy, level)) / 2
-            planes.append(wiener(noisy, pilot, level, int(step)))
+            pilot = (similar + threshold(noisy, level, lag1)) / 2
+            planes.append(wiener(noisy, pilot, level, lag1, int(step)))
         return np.stack(planes * 2, -1)
 
     return from_opponent(tiled(both, restore, run.part(0.5, 1), tile=384, margin=2 * N)[..., :channels])

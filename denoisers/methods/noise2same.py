@@ -25,12 +25,16 @@ SPEC = DenoiserSpec(
 def standardise(image):
     """(image - mean) / std with mean and standard deviation of each channel, and these two; H x W x C.
 
-    The network is trained on whole pictures standardised so, then cropped: the statistics are never a tile's. A
-    constant channel is divided by 1.
+    The network is trained on whole pictures standardised so, then cropped: the statistics are never a tile's.
     """
-    mean, std = image.mean((0, 1)), image.std((0, 1))
-    std = np.where(std > 0, std, 1).astype(np.float32)
+    mean, std = moments(image)
     return (image - mean) / std, mean, std
+
+
+def moments(image):
+    """Mean and standard deviation of each channel; 1 for the deviation of a constant one."""
+    mean, std = image.mean((0, 1)), image.std((0, 1))
+    return mean, np.where(std > 0, std, 1).astype(np.float32)
 
 
 def denoise(image, *, strength, run, network, device):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import torch
 
+from ..methods.noise2same import moments
 from ..noise import estimate_sigma
 
 
@@ -50,7 +51,7 @@ class Photographed:
         self.areas = [p[0].shape[0] * p[0].shape[1] for p in pictures]
         self.sides = [min(p[0].shape[:2]) for p in pictures]
         self.sigmas = [noise_level(*p) for p in pictures]
-        self.scales = [moments(p[0]) for p in pictures] if standardise else None
+        self.scales = [moments(to_float(p[0])) for p in pictures] if standardise else None
 
     def crop(self, k, window, rng):
         noisy, target, clean = (None if p is None else window(to_float, p) for p in self.pictures[k])
@@ -97,12 +98,6 @@ def noise_level(noisy, target, clean) -> float:
 def deviation(noisy, target) -> float:
     """Root mean square of noisy - target over a 4 x 4 grid of the picture's pixels, image units."""
     return float((to_float(noisy[::4, ::4]) - to_float(target[::4, ::4])).std())
-
-
-def moments(picture):
-    """Mean and standard deviation of each channel."""
-    values = to_float(picture).reshape(-1, picture.shape[-1])
-    return values.mean(0), values.std(0) + 1e-6
 
 
 class Crops:

@@ -1,5 +1,6 @@
 """The demo page's images. They are computed, so that the tests need no file."""
 
+import functools
 import hashlib
 
 import numpy as np
@@ -25,7 +26,18 @@ LAYERS = {
     "DRUNet": _noisy(_CLEAN, 4, 3),
     "Reference": _CLEAN,
     "Stronger": _noisy(_CLEAN, 8, 4),
+    "Too small": _CLEAN[:500, :500],
 }
+FRAMES = 30
+FRAME_NAMES = [hashlib.sha256(f"frame {index}".encode()).hexdigest() for index in range(FRAMES)]
+
+
+@functools.lru_cache(maxsize=8)
+def frame(index: int) -> np.ndarray:
+    """Frame ``index`` of a timeline: a bar of the grey ``8 * index`` crosses the middle."""
+    array = _CLEAN.copy()
+    array[400:600] = 8 * index
+    return array
 
 
 def layer(title: str, subtitle: str = "") -> dict:
@@ -33,3 +45,15 @@ def layer(title: str, subtitle: str = "") -> dict:
     height, width = array.shape[:2]
     name = hashlib.sha256(array.tobytes()).hexdigest()
     return {"id": name, "title": title, "subtitle": subtitle, "width": width, "height": height}
+
+
+def many(count: int) -> list[dict]:
+    """Any number of layers, with long names."""
+    title = "A denoiser with quite a long name, number {}".format
+    return [layer("Noisy") | {"id": name, "title": title(i)} for i, name in enumerate(FRAME_NAMES[:count], 1)]
+
+
+def timeline(count: int) -> dict:
+    """A layer of ``count`` frames."""
+    frames = [{"id": name, "title": f"Step {50 * i}"} for i, name in enumerate(FRAME_NAMES[:count], 1)]
+    return layer("DRUNet") | {"id": "timeline", "title": "Timeline", "frames": frames}

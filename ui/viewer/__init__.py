@@ -37,13 +37,25 @@ def comparison_viewer(
 ) -> dict[str, Any]:
     """Show ``layers`` and return the view the user has chosen.
 
-    Each layer is ``{"id", "title", "subtitle" (optional), "width", "height"}``. ``view`` may hold any of ``mode``,
-    ``left``, ``right`` (layer ids), ``split`` (0..1) and ``gain``: it is where a user starts who has no view stored
-    for this image, and with ``"force": True`` it is applied whenever it changes. ``storage`` names what the view
-    belongs to (workspace and image); without it the key does.
+    Each layer is ``{"id", "title", "subtitle", "width", "height", "frames"}``, of which ``subtitle`` and ``frames`` may
+    be left out. All must be of the first one's size; the others are named below the picture and not shown.
 
-    The result has ``mode``, ``left``, ``right``, ``split``, ``gain``, ``centre`` (x and y as fractions of the image)
-    and ``zoom`` (1.0 is 100 %). ``centre`` and ``zoom`` are those of the last change of any of the others.
+    ``view`` may hold any of ``mode``, ``left``, ``right`` (layer ids), ``split`` (0..1), ``gain``, ``signed`` (the
+    difference, with grey where the two are equal, not its absolute value) and ``frame``: it is where a user starts who
+    has no view stored for this image, and with ``"force": True`` it is applied whenever it changes. ``storage`` names
+    what the view belongs to (workspace and image); without it the key does.
+
+    The result has all of these and ``centre`` (x and y as fractions of the image) and ``zoom`` (1.0 is 100 %).
+    ``centre`` and ``zoom`` are those of the last change of any of the others.
+
+    A *live preview* is a layer that comes back with the same title and a new id: zoom, divider and choice stay, and the
+    old picture stays on screen until the new one is loaded.
+
+    A *timeline* is a layer with ``frames``, a list of ``{"id", "title"}`` in order, for example the outputs kept during
+    an optimisation. Its own id only names it, and should stay the same while frames are added. A scrubber below the
+    picture flips through the frames in the browser, which loads them ahead, the nearest first. ``frame`` in the result
+    is the index where the user let go, or None at the newest, which is then followed as more come. One scrubber moves
+    all layers that have frames.
     """
     layers = [_layer(layer) for layer in layers]
     result = _VIEWER(
@@ -64,6 +76,8 @@ def comparison_viewer(
         "right": layers[-1]["id"] if layers else None,
         "split": 0.5,
         "gain": 4,
+        "signed": False,
+        "frame": None,
         "centre": [0.5, 0.5],
         "zoom": None,
     }
@@ -77,6 +91,7 @@ def _layer(layer: Mapping[str, Any]) -> dict[str, Any]:
         "subtitle": str(layer.get("subtitle") or ""),
         "width": int(layer["width"]),
         "height": int(layer["height"]),
+        "frames": [{"id": str(frame["id"]), "title": str(frame["title"])} for frame in layer.get("frames", ())],
     }
 
 

@@ -13,10 +13,14 @@ function maxLevel(width, height) {
 
 const tileUrl = (base, id, level, x, y) => `${base}/tiles/${id}/${level}/${x}_${y}.png`
 
+const seen = (want) => want.visible !== false
+
 function tileSource(base, id, width, height) {
   return {
     width, height, tileSize: TILE, tileOverlap: 0, minLevel: 0, maxLevel: maxLevel(width, height),
     getTileUrl: (level, x, y) => tileUrl(base, id, level, x, y),
+    // What may be transparent goes through a second canvas, which OpenSeadragon always smooths.
+    hasTransparency: () => false,
   }
 }
 
@@ -26,6 +30,8 @@ class Pane {
     this.base = base
     this.items = new Map() // id -> tiled image, or null while it is being added
     this.wanted = []
+    this.ghosts = []
+    this.warm = new Set() // ids of hidden images that are loaded for the view of now
     this.width = 1
     this.height = 1
     this.fit = true
@@ -34,16 +40,20 @@ class Pane {
       keyboardNavEnabled: false, tabIndex: -1, preserveViewport: true, preserveImageSizeOnResize: true,
       animationTime: still() ? 0 : 0.3, springStiffness: 9, visibilityRatio: 0.25, minZoomImageRatio: 0.5,
       maxZoomPixelRatio: 40, zoomPerClick: 2, zoomPerScroll: 1.25, minScrollDeltaTime: 20, maxTilesPerFrame: 8,
-      imageLoaderLimit: 6, smoothTileEdgesMinZoom: Infinity, maxImageCacheCount: 300,
+      imageLoaderLimit: 6, smoothTileEdgesMinZoom: Infinity, maxImageCacheCount: 600,
       gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true, flickEnabled: false },
-      gestureSettingsTouch: { flickEnabled: !still() },
+      gestureSettingsTouch: { flickEnabled: false }, // a flick at the end of a pinch throws the picture away
       gestureSettingsPen: { clickToZoom: false, dblClickToZoom: true },
     })
     for (const name of ["canvas-drag", "canvas-scroll", "canvas-pinch", "canvas-double-click"])
       this.viewer.addHandler(name, () => { this.fit = false })
+    this.viewer.addHandler("canvas-pinch", (event) => this.pinch(event))
     this.viewer.addHandler("viewport-change", () => this.moved())
     this.viewer.addHandler("resize", () => setTimeout(() => this.fit && this.fitImage(true)))
-    this.viewer.addHandler("animation-finish", () => this.settle())
+    this.viewer.addHandler("animation-finish", () => {
+      this.settle()
+      this.loaded()
+    })
     this.onMove = () => {}
   }
 
@@ -62,6 +72,7 @@ class Pane {
       this.crisp = crisp
       this.viewer.drawer.setImageSmoothingEnabled(!crisp)
     }
+    this.chill()
     this.setExact(this.zoom > 0.99 && Math.abs(this.zoom - Math.round(this.zoom)) < 1e-3)
     this.clip()
     this.onMove()
@@ -129,6 +140,18 @@ class Pane {
     viewport.applyConstraints(still())
   }
 
+  // What lies between the fingers stays there. OpenSeadragon's own pinch reckons from the view that was drawn last;
+  // both fingers report within one frame, so that the picture drifts away.
+  pinch(event) {
+    event.preventDefaultPanAction = event.preventDefaultZoomAction = true
+    const { viewport } = this.viewer
+    const held = viewport.pointFromPixel(event.lastCenter)
+    const zoom = (viewport.getZoom() * event.distance) / event.lastDistance
+    viewport.zoomTo(clamp(zoom, viewport.getMinZoom(), viewport.getMaxZoom()), null, true)
+    viewport.panBy(held.minus(viewport.pointFromPixel(event.center)), true)
+    viewport.applyConstraints(true)
+  }
+
   // The image pixel under a point of this pane, or null outside the image.
   pixelAt(x, y) {
     const point = this.viewer.viewport.pointFromPixel(new this.osd.Point(x, y), true)
@@ -136,17 +159,26 @@ class Pane {
     return column >= 0 && row >= 0 && column < this.width && row < this.height ? [column, row] : null
   }
 
-  // wanted: [{id, width, height, side: "left"|"right"|undefined, visible}]; the rest is hidden but stays loaded.
+  panBy(x, y) {
+    this.fit = false
+    const { viewport } = this.viewer
+    const bounds = viewport.getBounds(false)
+    viewport.panBy(new this.osd.Point(x * bounds.width, y * bounds.height), still())
+    viewport.applyConstraints(still())
+  }
+
+  // wanted: [{id, width, height, side: "left"|"right"|undefined, visible}]; those not visible are loaded ahead.
   show(wanted, split) {
     this.split = split
-    const before = this.wanted
+    const before = [...this.ghosts, ...this.wanted.filter(seen)]
     this.wanted = wanted
-    for (const want of wanted) if (!this.items.has(want.id)) this.add(want)
     // While a newly chosen image loads, the one it replaces stays below it, so that the view never flashes empty.
-    this.ghosts = before.filter((old) => !wanted.some((want) => want.id === old.id) && old.visible !== false)
-    clearTimeout(this.ghostTimer)
-    if (this.ghosts.length) this.ghostTimer = setTimeout(() => this.dropGhosts(true), 1500)
+    const visible = new Set(wanted.filter(seen).map((want) => want.id))
+    this.ghosts = before.filter((old) => !visible.has(old.id) && this.items.get(old.id)?.getFullyLoaded())
+    for (const want of wanted) if (seen(want) && !this.items.has(want.id)) this.add(want)
     this.apply()
+    this.loaded()
+    if (this.ghosts.length) this.ghostTimer ??= setTimeout(() => this.dropGhosts(), 1500)
   }
 
   add(want) {
@@ -157,38 +189,66 @@ class Pane {
         if (!this.items.has(want.id)) return this.viewer.world.removeItem(item)
         this.items.set(want.id, item)
         this.makeExact(item)
-        item.addHandler("fully-loaded-change", (event) => { if (event.fullyLoaded) this.dropGhosts() })
+        item.addHandler("fully-loaded-change", (event) => { if (event.fullyLoaded) this.loaded() })
         this.apply()
+        this.loaded()
       },
       error: () => this.items.delete(want.id),
     })
   }
 
-  dropGhosts(late) {
-    const loading = this.wanted.some((want) => want.visible !== false && !this.items.get(want.id)?.getFullyLoaded())
-    if (!this.ghosts?.length || (loading && !late)) return
+  // Once all that is seen is loaded, what it replaces can go, and what may be seen next is loaded: one image at a time,
+  // in the order wanted, or the tiles of sixty frames would queue before those of the picture itself.
+  loaded() {
+    if (this.wanted.some((want) => seen(want) && !this.items.get(want.id)?.getFullyLoaded())) return
+    if (this.ghosts.length) this.dropGhosts()
+    for (const want of this.wanted) {
+      if (seen(want) || this.warm.has(want.id)) continue
+      if (!this.items.has(want.id)) this.add(want)
+      const item = this.items.get(want.id)
+      if (!item) return
+      if (!item.getPreload()) {
+        item.setPreload(true)
+        item.update(true) // a hidden image has not followed the view: see what is missing now
+      }
+      if (!item.getFullyLoaded()) return
+      this.warm.add(want.id)
+    }
+  }
+
+  // The view moves: what was loaded ahead no longer fits, and must not compete with what is seen.
+  chill() {
+    this.warm.clear()
+    for (const item of this.items.values()) if (item?.getPreload()) item.setPreload(false)
+  }
+
+  dropGhosts() {
+    clearTimeout(this.ghostTimer)
+    this.ghostTimer = null
     this.ghosts = []
     this.apply()
   }
 
   apply() {
     const { world } = this.viewer
-    for (const [id, item] of this.items) {
-      if (!item) continue
-      const want = this.wanted.find((one) => one.id === id)
-      const ghost = (this.ghosts || []).some((one) => one.id === id)
-      const shown = want ? want.visible !== false : ghost
-      if (item.getOpacity() !== (shown ? 1 : 0)) item.setOpacity(shown ? 1 : 0)
-      item.setPreload(Boolean(want)) // blink loads the hidden image too
-      if (want && world.getIndexOfItem(item) !== world.getItemCount() - 1) world.setItemIndex(item, world.getItemCount() - 1)
+    const visible = new Set([...this.ghosts, ...this.wanted.filter(seen)].map((want) => want.id))
+    const changed = [...this.items].filter(([id, item]) => item && visible.has(id) !== (item.getOpacity() === 1))
+    for (const [id, item] of changed) {
+      item.setOpacity(visible.has(id) ? 1 : 0)
+      item.setClip(null) // hidden, all of it is loaded ahead
+    }
+    for (const id of visible) {
+      const item = this.items.get(id)
+      if (item) world.setItemIndex(item, world.getItemCount() - 1)
     }
     this.clip()
+    for (const [id, item] of changed) if (visible.has(id)) item.update(true) // says at once whether tiles are missing
   }
 
   // The divider cuts both images, never only the upper one: a missing tile must not show the other image.
   clip() {
     const cut = this.viewer.viewport.pointFromPixel(new this.osd.Point((this.split ?? 0) * this.size.x, 0), true).x
-    for (const want of [...(this.ghosts || []), ...this.wanted]) {
+    for (const want of [...this.ghosts, ...this.wanted.filter(seen)]) {
       const item = this.items.get(want.id)
       if (!item) continue
       const at = clamp(cut, 0, 1) * want.width
@@ -202,8 +262,9 @@ class Pane {
   // Forget images that are no longer offered (a new result has a new id), except what is on screen or fading.
   keepOnly(ids) {
     for (const [id, item] of this.items) {
-      const inUse = ids.has(id) || [...this.wanted, ...(this.ghosts || [])].some((want) => want.id === id)
-      if (inUse || id.startsWith("diff.") && [...ids].filter((one) => id.includes(one)).length === 2) continue
+      const [first, second] = id.split(".").slice(1) // of a difference
+      const offered = ids.has(id) || (ids.has(first) && ids.has(second))
+      if (offered || [...this.wanted, ...this.ghosts].some((want) => want.id === id)) continue
       this.items.delete(id)
       if (item) this.viewer.world.removeItem(item)
     }

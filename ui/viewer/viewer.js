@@ -1,7 +1,10 @@
 // The viewer itself: state, toolbar, keys, and the messages to and from Streamlit.
 
 const GRID_MOST = 6
-const START = { mode: "split", left: null, right: null, split: 0.5, gain: 4 }
+const FRAMES_A_SECOND = 8
+// grid: the layers chosen for its panes; frame: null is the newest, also when more come.
+const START = { mode: "split", left: null, right: null, split: 0.5, gain: 4, signed: false, grid: null, frame: null }
+
 class Viewer {
   constructor(host) {
     const template = element("template")
@@ -40,11 +43,14 @@ class Viewer {
 
   take(data) {
     const before = this.layers
-    this.layers = data.layers
-    const first = this.layers[0]
+    const [first] = data.layers
+    this.layers = data.layers.filter(({ width, height }) => width === first.width && height === first.height)
+    this.refuse(data.layers.filter((layer) => !this.layers.includes(layer)))
     this.note(first ? "" : "There is nothing to show yet.")
-    if (!first) return this.main.show([], 0)
+    this.$(".bar").inert = !first
+    if (!first) return this.clear()
     this.main.setImageSize(first.width, first.height)
+    this.root.style.setProperty("--aspect", first.height / first.width)
     const asked = JSON.stringify(data.view)
     if (data.storage !== this.storage) {
       // A first look at this image: where this browser left it, else where Python starts.
@@ -60,7 +66,22 @@ class Viewer {
     }
     this.asked = asked
     this.render()
-    this.main.keepOnly(new Set(this.layers.map((layer) => layer.id)))
+    this.main.keepOnly(new Set(this.layers.flatMap((layer) => [layer, ...layer.frames]).map(({ id }) => id)))
+  }
+
+  clear() {
+    this.showPanes([])
+    this.main.show([], 0)
+    this.unpoint()
+    for (const node of this.root.querySelectorAll(".stage > :is(.who, .divider, .dock, .strip, .lens), .reel")) node.hidden = true
+  }
+
+  refuse(odd) {
+    const { width, height } = this.layers[0] || {}
+    this.$(".refused").hidden = !odd.length
+    const say = (layer) =>
+      `${layer.title} is not shown: it has ${layer.width} × ${layer.height} pixels, the others ${width} × ${height}.`
+    this.$(".refused").textContent = odd.map(say).join(" ")
   }
 
   // Keep both sides on an image that exists: the same id, else the same title (new parameters give a new id), else
@@ -76,6 +97,7 @@ class Viewer {
     this.state.right = find(this.state.right, this.layers.at(-1))
     // Until someone chooses a side, the newest result is what they are waiting to see.
     if (before.length && this.layers.length > before.length && !this.chosen) this.state.right = this.layers.at(-1).id
+    this.state.grid &&= [...new Set(this.state.grid.map((id) => find(id, this.layers[0])))]
     if (!MODES.some(([mode]) => mode === this.state.mode)) this.state.mode = "split"
     if (!GAINS.includes(this.state.gain)) this.state.gain = START.gain
     this.state.split = clamp(Number(this.state.split) || 0, 0, 1)
@@ -84,6 +106,31 @@ class Viewer {
   layer(id) { return this.layers.find((layer) => layer.id === id) }
   get left() { return this.layer(this.state.left) }
   get right() { return this.layer(this.state.right) }
+
+  get frames() { return Math.max(0, ...this.layers.map((layer) => layer.frames.length)) }
+  get frame() { return clamp(this.state.frame ?? Infinity, 0, this.frames - 1) }
+
+  // What a layer shows now: itself, or one of its frames.
+  shown(layer) {
+    const frame = layer.frames[Math.min(this.frame, layer.frames.length - 1)]
+    return frame ? { ...layer, id: frame.id, subtitle: frame.title } : layer
+  }
+
+  // Its other frames, the nearest first: what the scrubber may ask for next.
+  ahead(layer) {
+    const far = (index) => Math.abs(index - this.frame)
+    return layer.frames.map(({ id }, index) => ({ ...layer, id, index, visible: false }))
+      .filter(({ id }) => id !== this.shown(layer).id)
+      .sort((one, two) => far(one.index) - far(two.index))
+  }
+
+  // The layers of the grid and the loupe: those chosen, then the others while there is room.
+  get several() {
+    const chosen = (this.state.grid || []).map((id) => this.layer(id))
+    const some = [...new Set([...chosen, ...this.layers])].slice(0, GRID_MOST)
+    if (!this.state.grid && !some.includes(this.right)) some[GRID_MOST - 1] = this.right
+    return some
+  }
 
   // ---- memory -----------------------------------------------------------------------------------------------------
 
@@ -105,7 +152,7 @@ class Viewer {
     clearTimeout(this.remembering)
     this.remembering = setTimeout(() => {
       if (!this.layers.length || this.gone) return
-      const titles = Object.fromEntries([this.left, this.right].map((layer) => [layer.id, layer.title]))
+      const titles = Object.fromEntries(this.layers.map((layer) => [layer.id, layer.title]))
       const text = JSON.stringify({ ...this.state, look: this.leader.getView(), titles })
       try {
         sessionStorage.setItem(this.storageName, text)
@@ -121,7 +168,8 @@ class Viewer {
       if (this.gone) return
       const { x, y, zoom } = this.leader.getView()
       const round = (value) => Math.round(value * 1e4) / 1e4
-      this.send("view", { ...this.state, split: round(this.state.split), centre: [round(x), round(y)], zoom: round(zoom) })
+      const { grid, ...state } = this.state
+      this.send("view", { ...state, split: round(state.split), centre: [round(x), round(y)], zoom: round(zoom) })
     }, 250)
   }
 
@@ -145,35 +193,46 @@ class Viewer {
   get leader() { return (this.state.mode === "grid" && this.lead) || this.main }
 
   render() {
-    const { mode, gain, split } = this.state
+    const { mode, gain, signed, split } = this.state
     this.root.dataset.mode = mode
-    for (const button of this.root.querySelectorAll("[data-mode]"))
+    for (const button of this.root.querySelectorAll("[data-mode]")) {
       button.setAttribute("aria-pressed", String(button.dataset.mode === mode))
+      button.disabled = this.layers.length < 2 && ["blink", "difference"].includes(button.dataset.mode)
+    }
+    this.$(".swap").disabled = this.layers.length < 2
     this.fill(this.$("select.left"), this.left)
     this.fill(this.$("select.right"), this.right)
-    this.$(".pick").hidden = mode === "grid"
-    this.$(".gain").hidden = mode !== "difference"
-    this.$(".gain select").value = gain
-    this.$(".blinker").hidden = mode !== "blink"
-    const alone = this.left === this.right
-    this.$(".divider").hidden = mode !== "split" || alone
+    this.$(".dock.difference").hidden = mode !== "difference"
+    this.$("select.gain").value = gain
+    for (const button of this.root.querySelectorAll("[data-signed]"))
+      button.setAttribute("aria-pressed", String(Boolean(button.dataset.signed) === signed))
+    this.$(".dock.blinker").hidden = mode !== "blink"
     if (mode !== "blink") this.autoBlink(false)
-    this.showPanes(mode === "grid")
-    const { left, right } = this
-    if (mode === "split" && alone) this.main.show([left], 0)
-    else if (mode === "split") this.main.show([{ ...left, side: "left" }, { ...right, side: "right" }], split)
-    if (mode === "blink") this.main.show([{ ...left, visible: Boolean(this.held) }, { ...right, visible: !this.held }], 0)
-    if (mode === "loupe") this.main.show([right], 0)
-    if (mode === "difference") this.main.show([{ ...left, id: `diff.${left.id}.${right.id}.${gain}` }], 0)
+    const [left, right] = [this.shown(this.left), this.shown(this.right)]
+    const alone = left.id === right.id
+    this.$(".divider").hidden = mode !== "split" || alone
+    this.showPanes(mode === "grid" ? this.several : [])
+    const ahead = [...this.ahead(this.right), ...this.ahead(this.left)]
+    const next = ahead.filter(({ id }) => id !== left.id && id !== right.id)
+    if (mode === "split")
+      this.main.show(alone ? [left, ...next] : [{ ...left, side: "left" }, { ...right, side: "right" }, ...next], split)
+    if (mode === "blink") {
+      const [front, back] = this.held ? [left, right] : [right, left]
+      this.main.show(alone ? [front, ...next] : [front, { ...back, visible: false }, ...next], 0)
+    }
+    if (mode === "loupe") this.main.show([right, ...next], 0)
+    if (mode === "difference")
+      this.main.show([{ ...left, id: `${signed ? "signed" : "diff"}.${left.id}.${right.id}.${gain}` }], 0)
     this.$(".strip").hidden = mode !== "loupe"
     if (mode === "loupe") {
-      this.loupe.setLayers(this.layers.slice(0, GRID_MOST), right)
+      this.loupe.setLayers(this.several.map((layer) => this.shown(layer)), right)
       if (!this.loupe.at) this.pointAtMiddle()
     } else {
       this.loupe.at = null
       this.$(".lens").hidden = true
     }
-    this.tags()
+    this.showReel()
+    this.tags(left, right)
     this.placeDivider()
     this.moved()
   }
@@ -184,22 +243,27 @@ class Viewer {
       select.dataset.filled = JSON.stringify(wanted)
       select.replaceChildren(...wanted.map(([id, name]) => Object.assign(element("option", "", name), { value: id })))
     }
+    select.disabled = this.layers.length < 2
     select.value = chosen.id
-    select.title = named(chosen)
+    select.title = named(this.shown(chosen))
   }
 
-  tags() {
-    const { mode, gain } = this.state
-    const [a, b] = [this.$(".tag-a"), this.$(".tag-b")]
-    const name = (tag, layer) => {
-      tag.replaceChildren(element("b", "", layer.title))
-      if (layer.subtitle) tag.append(element("span", "", layer.subtitle))
-    }
-    a.hidden = mode === "grid"
-    b.hidden = mode !== "split" || this.left === this.right
-    if (mode === "difference") name(a, { title: `|${this.left.title} − ${this.right.title}|`, subtitle: `×${gain}` })
-    else name(a, mode === "split" || (mode === "blink" && this.held) ? this.left : this.right)
-    name(b, this.right)
+  tags(left, right) {
+    const { mode, signed } = this.state
+    const [a, b] = [this.$(".who-a"), this.$(".who-b")]
+    const alone = this.layers.length < 2
+    label(this.$(".tag-a"), left)
+    label(this.$(".tag-b"), right)
+    a.hidden = mode === "grid" || mode === "loupe"
+    b.hidden = mode === "grid" || alone && mode !== "loupe"
+    // In blink mode the name of what is hidden steps back.
+    a.classList.toggle("faded", mode === "blink" && !this.held)
+    b.classList.toggle("faded", mode === "blink" && Boolean(this.held))
+    const difference = signed ? `${left.title} minus ${right.title}` : `difference of ${left.title} and ${right.title}`
+    this.$(".main").setAttribute("aria-label", {
+      split: alone ? named(left) : `${named(left)} on the left, ${named(right)} on the right`,
+      blink: named(this.held ? left : right), loupe: named(right), difference, grid: "",
+    }[mode])
   }
 
   placeDivider() {
@@ -208,9 +272,12 @@ class Viewer {
     divider.style.left = `${this.state.split * 100}%`
     divider.setAttribute("aria-valuenow", percent)
     divider.setAttribute("aria-valuetext", `${percent} % ${this.left.title}, ${100 - percent} % ${this.right.title}`)
-    // A label that the divider has run over would name the wrong side.
-    this.$(".tag-a").style.maxWidth = this.state.mode === "split" ? `calc(${this.state.split * 100}% - 20px)` : ""
-    this.$(".tag-b").style.maxWidth = `calc(${(1 - this.state.split) * 100}% - 20px)`
+    // A label that the divider has run over stands on the wrong side: it steps back, but can still be used.
+    if (this.state.mode !== "split") return
+    const at = this.state.split * this.stage.clientWidth
+    const [a, b] = [this.$(".who-a"), this.$(".who-b")]
+    a.classList.toggle("faded", !divider.hidden && at < a.offsetLeft + a.offsetWidth)
+    b.classList.toggle("faded", !divider.hidden && at > b.offsetLeft)
   }
 
   setSplit(split) {
@@ -232,11 +299,11 @@ class Viewer {
 
   // ---- grid: one pane per result, moving together -----------------------------------------------------------------
 
-  showPanes(on) {
+  showPanes(layers) {
     const box = this.$(".panes")
-    box.hidden = !on
-    this.$(".main").classList.toggle("away", on)
-    if (!on) {
+    box.hidden = !layers.length
+    this.$(".main").classList.toggle("away", layers.length > 0)
+    if (!layers.length) {
       if (this.panes.length) {
         const view = this.lead.getView()
         for (const pane of this.panes) pane.destroy()
@@ -247,14 +314,18 @@ class Viewer {
       }
       return
     }
-    const shown = this.layers.slice(0, GRID_MOST)
-    if (!shown.includes(this.right)) shown[shown.length - 1] = this.right
-    if (this.panes.length !== shown.length) {
+    if (this.panes.length !== layers.length) {
       const view = (this.lead || this.main).getView()
       for (const pane of this.panes) pane.destroy()
-      const cells = shown.map(() => {
+      const cells = layers.map((_, index) => {
         const cell = element("div", "pane")
-        cell.append(element("div", "pane-image"), element("div", "tag"))
+        const who = element("div", "who")
+        const select = element("select")
+        select.setAttribute("aria-label", `Image ${index + 1}`)
+        select.addEventListener("change", () => this.chooseInGrid(index, select.value))
+        who.append(element("div", "tag"), select)
+        cell.append(element("div", "pane-image"), who)
+        cell.firstChild.setAttribute("role", "img")
         return cell
       })
       box.replaceChildren(...cells)
@@ -267,14 +338,23 @@ class Viewer {
       }
     }
     this.panes.forEach((pane, index) => {
-      const layer = shown[index]
+      const layer = this.shown(layers[index])
+      const cell = box.children[index]
       pane.setImageSize(this.main.width, this.main.height)
-      pane.show([layer], 0)
+      pane.show([layer, ...this.ahead(layers[index])], 0)
       pane.keepOnly(new Set([layer.id]))
-      const tag = box.children[index].querySelector(".tag")
-      tag.replaceChildren(element("b", "", layer.title))
-      if (layer.subtitle) tag.append(element("span", "", layer.subtitle))
+      label(cell.querySelector(".tag"), layer)
+      cell.firstChild.setAttribute("aria-label", named(layer))
+      this.fill(cell.querySelector("select"), layers[index])
     })
+  }
+
+  // A layer that another pane shows changes places with it.
+  chooseInGrid(index, id) {
+    const grid = this.several.map((layer) => layer.id)
+    if (grid.includes(id)) grid[grid.indexOf(id)] = grid[index]
+    grid[index] = id
+    this.change({ grid }, `Image ${index + 1}: ${named(this.layer(id))}`)
   }
 
   addPane(cell) {
@@ -308,12 +388,57 @@ class Viewer {
     box.style.gridTemplateColumns = `repeat(${best?.[1] || 1}, minmax(0, 1fr))`
   }
 
+  // ---- timeline: a layer's frames ---------------------------------------------------------------------------------
+
+  showReel() {
+    const { frames, frame } = this
+    this.$(".reel").hidden = frames < 2
+    if (frames < 2) return this.play(false)
+    const name = this.layers.find((layer) => layer.frames.length === frames).frames[frame].title
+    const scrub = this.$(".scrub")
+    scrub.max = frames - 1
+    scrub.value = frame
+    scrub.setAttribute("aria-valuetext", `${name}, ${frame + 1} of ${frames}`)
+    this.$("output.frame").replaceChildren(element("b", "", name), element("span", "", `${frame + 1} / ${frames}`))
+  }
+
+  // At the newest frame the timeline follows what is still to come.
+  setFrame(index) {
+    const frame = clamp(index, 0, this.frames - 1)
+    this.state.frame = frame === this.frames - 1 ? null : frame
+    this.render()
+  }
+
+  stepFrame(by) {
+    if (this.frames < 2) return
+    this.play(false)
+    this.setFrame(this.frame + by)
+    this.change({})
+  }
+
+  play(on) {
+    if (on === Boolean(this.playing)) return
+    clearInterval(this.playing)
+    this.playing = null
+    if (on) {
+      if (this.frame === this.frames - 1) this.setFrame(0)
+      this.playing = setInterval(() => {
+        this.setFrame(this.frame + 1)
+        if (this.frame === this.frames - 1) this.play(false)
+      }, still() ? 1000 : 1000 / FRAMES_A_SECOND)
+    } else this.change({}) // where it stopped
+    const button = this.$(".play")
+    button.setAttribute("aria-pressed", String(on))
+    button.setAttribute("aria-label", on ? "Pause" : "Play")
+  }
+
   // ---- blink ------------------------------------------------------------------------------------------------------
 
   hold(on) {
     if (this.held === on || this.state.mode !== "blink") return
     this.held = on
     this.render()
+    if (!this.blinking) this.say(named(this.shown(on ? this.left : this.right)))
   }
 
   autoBlink(on) {
@@ -336,6 +461,10 @@ class Viewer {
       const button = event.target.closest("button")
       if (button?.dataset.mode) this.setMode(button.dataset.mode)
       if (button?.dataset.zoom) this.zoom(Number(button.dataset.zoom))
+      if (button && "signed" in button.dataset) {
+        const signed = Boolean(button.dataset.signed)
+        this.change({ signed }, signed ? "Signed difference" : "Absolute difference")
+      }
       // After a mouse click the keys should act on the view; after Enter or Space the focus stays where it was.
       if (button && event.detail && !button.closest(".help")) this.root.focus({ preventScroll: true })
     })
@@ -347,7 +476,13 @@ class Viewer {
     on(".close", "click", () => this.help(false))
     on("select.left", "change", (event) => this.choose("left", event.target.value))
     on("select.right", "change", (event) => this.choose("right", event.target.value))
-    on(".gain select", "change", (event) => this.change({ gain: Number(event.target.value) }, `Gain ${event.target.value}`))
+    on(".play", "click", () => this.play(!this.playing))
+    on(".scrub", "input", (event) => {
+      this.play(false)
+      this.setFrame(Number(event.target.value))
+    })
+    on(".scrub", "change", () => this.change({}))
+    on("select.gain", "change", (event) => this.change({ gain: Number(event.target.value) }, `Gain ${event.target.value}`))
     on(".auto", "click", () => {
       if (still()) return this.say("Automatic blinking is off because your system asks for less motion")
       this.autoBlink(!this.blinking)
@@ -358,7 +493,7 @@ class Viewer {
     for (const kind of ["pointerup", "pointercancel", "pointerleave"]) on(".hold", kind, () => this.hold(false))
     on(".hold", "contextmenu", (event) => event.preventDefault())
     this.stage.addEventListener("pointerdown", (event) => {
-      if (!event.target.closest(".help, .divider")) this.root.focus({ preventScroll: true })
+      if (!event.target.closest(".help, .divider, .dock, .who")) this.root.focus({ preventScroll: true })
     }, true)
     this.stage.addEventListener("pointermove", (event) => this.point(event), true)
     this.stage.addEventListener("pointerdown", (event) => this.point(event), true)
@@ -366,8 +501,14 @@ class Viewer {
       if (event.pointerType !== "touch") this.unpoint() // a lifted finger leaves the reading where it was
     })
     this.listenDivider()
-    this.sizes = new ResizeObserver(() => this.arrange())
+    this.sizes = new ResizeObserver(() => {
+      this.arrange()
+      if (this.left) this.placeDivider()
+    })
     this.sizes.observe(this.stage)
+    this.$(".full").hidden = !document.fullscreenEnabled
+    this.onFull = () => this.$(".full").setAttribute("aria-pressed", String(Boolean(document.fullscreenElement)))
+    document.addEventListener("fullscreenchange", this.onFull)
   }
 
   listenDivider() {
@@ -401,23 +542,30 @@ class Viewer {
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || !this.layers.length || !this.main) return
     const { target, key } = event
+    if (!this.$(".help").hidden && key === "Tab") return event.preventDefault() // a dialog keeps the focus
     if (target.tagName === "SELECT" && key !== "Escape") return
+    if (target.type === "range" && /^(Arrow|Page|Home|End)/.test(key)) return
     const step = event.shiftKey ? 0.1 : 0.01
     const split = (value) => () => { this.setSplit(value); this.change({}) }
     const acts = {
       "?": () => this.help(), Escape: () => this.help(false), x: () => this.swap(), f: () => this.fullScreen(),
       "[": () => this.step(-1), "]": () => this.step(1), "+": () => this.leader.zoomBy(1.5), "=": () => this.leader.zoomBy(1.5),
       "-": () => this.leader.zoomBy(1 / 1.5), "_": () => this.leader.zoomBy(1 / 1.5),
+      ",": () => this.stepFrame(-1), ".": () => this.stepFrame(1), p: () => this.frames > 1 && this.play(!this.playing),
     }
+    const pan = (x, y) => () => { this.leader.panBy(x, y) }
+    const by = 0.1
+    Object.assign(acts, { arrowleft: pan(-by, 0), arrowright: pan(by, 0), arrowup: pan(0, -by), arrowdown: pan(0, by) })
     for (const [mode, , letter] of MODES) acts[letter.toLowerCase()] = () => this.setMode(mode)
     for (const level of [0, 1, 2, 4]) acts[level] = () => this.zoom(level)
-    if (this.state.mode === "split")
+    const onDivider = target === this.$(".divider")
+    if (onDivider || (target !== this.$(".main") && !this.$(".divider").hidden))
       Object.assign(acts, {
         arrowleft: split(this.state.split - step), arrowright: split(this.state.split + step),
         home: split(0), end: split(1),
       })
     // On another button Space presses that button, as everywhere.
-    if (this.state.mode === "blink" && !(target.tagName === "BUTTON" && target.dataset.mode !== "blink"))
+    if (this.state.mode === "blink" && (target.tagName !== "BUTTON" || target.matches("[data-mode=blink], .hold")))
       acts[" "] = () => { if (!event.repeat) this.hold(true) }
     if (key === "Escape" && this.$(".help").hidden) return
     const act = acts[key] || acts[key.toLowerCase()]
@@ -428,7 +576,8 @@ class Viewer {
   }
 
   setMode(mode) {
-    if (mode !== this.state.mode) this.change({ mode }, MODES.find(([id]) => id === mode)[1])
+    if (mode !== this.state.mode && !this.$(`[data-mode=${mode}]`).disabled)
+      this.change({ mode }, MODES.find(([id]) => id === mode)[1])
   }
 
   choose(side, id) {
@@ -455,10 +604,13 @@ class Viewer {
   }
 
   help(open = this.$(".help").hidden) {
+    if (open === !this.$(".help").hidden) return
     this.$(".help").hidden = !open
     this.$(".ask").setAttribute("aria-expanded", String(open))
-    if (open) this.$(".close").focus({ preventScroll: true })
-    else this.root.focus({ preventScroll: true })
+    if (open) {
+      this.before = this.root.getRootNode().activeElement
+      this.$(".close").focus({ preventScroll: true })
+    } else (this.before || this.root).focus({ preventScroll: true })
   }
 
   fullScreen() {
@@ -479,11 +631,13 @@ class Viewer {
     }
     this.$(".where").textContent = pixel ? `x ${pixel[0]}  y ${pixel[1]}` : "Outside the image"
     if (!pixel) return this.$(".values").replaceChildren()
-    const name = pixel.join("_")
-    if (name === this.pixel) return
-    this.pixel = name
+    // The server reads a limited number of images: those on screen come first.
+    const shown = [this.left, this.right, ...this.several, ...this.layers].map((layer) => this.shown(layer).id)
+    const address = `${pixel.join("_")}?ids=${[...new Set(shown)].join(",")}`
+    if (address === this.pixel) return
+    this.pixel = address
     clearTimeout(this.asking)
-    this.asking = setTimeout(() => this.ask(name), 70)
+    this.asking = setTimeout(() => this.ask(address), 70)
   }
 
   // Keys and touch have no resting pointer: the loupe then starts in the middle.
@@ -501,13 +655,13 @@ class Viewer {
     if (this.state.mode === "loupe") this.loupe.moveTo(null, null, 1)
   }
 
-  async ask(name) {
-    const ids = this.layers.map((layer) => layer.id).join(",")
-    const reply = await fetch(`${this.base}/pixel/${name}?ids=${ids}`).catch(() => null)
-    if (!reply?.ok || this.gone || name !== this.pixel) return
+  async ask(address) {
+    const reply = await fetch(`${this.base}/pixel/${address}`).catch(() => null)
+    if (!reply?.ok || this.gone || address !== this.pixel) return
     const { values } = await reply.json()
-    this.$(".values").replaceChildren(...this.layers.filter((layer) => values[layer.id]).map((layer) => {
-      const value = values[layer.id]
+    const read = this.layers.filter((layer) => values[this.shown(layer).id])
+    this.$(".values").replaceChildren(...read.map((layer) => {
+      const value = values[this.shown(layer).id]
       const chip = element("span", "chip")
       const colour = element("i")
       colour.style.background = `rgb(${(value.length === 1 ? [value[0], value[0], value[0]] : value).join(" ")})`
@@ -521,6 +675,8 @@ class Viewer {
     this.sizes.disconnect()
     for (const timer of [this.remembering, this.reporting, this.asking]) clearTimeout(timer)
     clearInterval(this.blinking)
+    clearInterval(this.playing)
+    document.removeEventListener("fullscreenchange", this.onFull)
     for (const pane of [this.main, ...this.panes]) pane?.destroy()
     this.root.remove()
   }

@@ -1,0 +1,244 @@
+"""INR: a network of sines learns the one noisy picture, and is stopped before it learns the noise.
+
+"Zero-shot Blind Image Denoising via Implicit Neural Representations", arXiv 2204.02405: coordinate networks fit what is
+smooth first, noise last and mostly in their last layers. So the fit stops when its squared error to the noisy picture
+is down to the noise's variance, and the last two layers are held back by weight decay.
+
+The paper's own settings are not known. ``book`` is the usual SIREN with its usual optimiser. ``fast`` gets as far
+in a hundredth of the time: half as wide, a sixteenth of the pixels a step, Muon on the hidden matrices, the
+averaged weights of a fixed schedule.
+"""
+
+import time
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+
+from ..engine.tiles import tile_starts, tiled
+from ..spec import SIGMA, DenoiserSpec, Param
+from .blend import BLEND, blend
+
+SPEC = DenoiserSpec(
+    name="inr",
+    title="Implicit neural representation",
+    family="zero-shot",
+    year=2022,
+    good_for="Watching a network learn a picture before its noise: needs no training. Faster methods remove more.",
+    trained_for="Not trained beforehand. Learns coarse structure before fine, whatever is fine: noise or texture.",
+    citation="Zero-shot blind image denoising via implicit neural representations. arXiv 2204.02405, 2022.",
+    random=True,
+    cost=100,
+    params=(
+        Param(
+            name="preset",
+            title="Recipe",
+            kind="choice",
+            default="fast",
+            choices=("fast", "book"),
+            help="fast: a small network, a sixteenth of the pixels a step. book: 256 wide, every pixel in every step, "
+            "a hundred times slower. Whatever is left as the preset has it below follows from this.",
+        ),
+        BLEND,
+        SIGMA.model_copy(
+            update={
+                "help": "Standard deviation of the noise, for stopping by variance. Left on automatic, it is "
+                "estimated from the picture; 0 returns the picture."
+            }
+        ),
+        Param(
+            name="stop",
+            title="Stop by",
+            kind="choice",
+            default="preset",
+            choices=("preset", "variance", "held_out", "es_wmv", "fixed"),
+            help="variance: when the error to the noisy picture is the noise's. held_out: when pixels that are not "
+            "fitted get worse. es_wmv: when the output changes least. fixed: after all steps. "
+            "preset: fixed if fast, variance by the book.",
+        ),
+        Param(
+            name="steps",
+            title="Steps",
+            kind="int",
+            min=10,
+            max=20_000,
+            step=10,
+            help="How long the network learns, if nothing stops it before. Automatic: 200 if fast, 600 by the book.",
+        ),
+        Param(
+            name="width",
+            title="Width",
+            kind="int",
+            min=8,
+            max=512,
+            step=8,
+            advanced=True,
+            help="Channels of each layer: more can show more detail, and more noise. Automatic: 128, 256 by the book.",
+        ),
+        Param(
+            name="depth",
+            title="Hidden layers",
+            kind="int",
+            min=1,
+            max=8,
+            step=1,
+            advanced=True,
+            help="Sine layers after the first one. Automatic: 3.",
+        ),
+        Param(
+            name="omega_first",
+            title="Frequency of the first layer",
+            min=1,
+            max=200,
+            step=1,
+            advanced=True,
+            help="How fine the first sines are: low blurs, high learns noise early. Automatic: 30.",
+        ),
+        Param(
+            name="omega_hidden",
+            title="Frequency of the other layers",
+            min=1,
+            max=200,
+            step=1,
+            advanced=True,
+            help="How strongly the other layers fold what the ones before them made. Automatic: 30.",
+        ),
+        Param(
+            name="optimiser",
+            title="Optimiser",
+            kind="choice",
+            default="preset",
+            choices=("preset", "adam", "muon"),
+            advanced=True,
+            help="muon makes steps of equal size in all directions of the hidden matrices; the rest has Adam.",
+        ),
+        Param(
+            name="lr",
+            title="Learning rate",
+            min=1e-6,
+            max=10.0,
+            log=True,
+            advanced=True,
+            help="Size of a step: for Adam about 0.0001, for Muon about 0.05. Too large, and the fit diverges.",
+        ),
+        Param(
+            name="batch",
+            title="Pixels a step",
+            kind="choice",
+            default="preset",
+            choices=("preset", "full", "lattice"),
+            advanced=True,
+            help="full: all of them. lattice: every n-th in both directions, some 4,000, another grid each step.",
+        ),
+        Param(
+            name="decay",
+            title="Decay of the last two layers",
+            min=0.0,
+            max=10.0,
+            step=0.05,
+            advanced=True,
+            help="Pulls the weights that learn noise first towards zero. Automatic: 0.1.",
+        ),
+        Param(
+            name="average",
+            title="Average of",
+            kind="choice",
+            default="preset",
+            choices=("preset", "weights", "outputs"),
+            advanced=True,
+            help="What is averaged over the last steps: the network's weights, or the pictures it gave.",
+        ),
+        Param(
+            name="ema",
+            title="Averaging",
+            min=0.0,
+            max=0.999,
+            step=0.001,
+            advanced=True,
+            help="How much of the average stays from step to step; 0 takes the last. Automatic: 0.9, 0 by the book.",
+        ),
+        Param(
+            name="seed",
+            title="Seed",
+            kind="int",
+            default=0,
+            min=0,
+            max=9999,
+            step=1,
+            advanced=True,
+            help="Starts the network and the order of the pixels: the same seed gives the same picture.",
+        ),
+    ),
+)
+
+WINDOW, MARGIN = 256, 16
+"""Side of the window that one network learns, pixels, and how much of its rim counts for nothing. One network for
+more than that learns less of each part in the same time."""
+STOP = {"fast": "fixed", "book": "variance"}
+SPARSE = 4.0
+"""Growth of the iteration between outputs that are kept only for the case that the fit diverges."""
+DIVERGED = (
+    "The fit diverged at step {at}: a learning rate of {lr:g} is too large. The picture shown is that of step {kept}."
+)
+PREVIEW = 100_000
+"""Pixels of a preview, at most."""
+
+
+def recipe_of(preset, seed, **settings):
+    """The preset's Recipe with what differs from it; None and ``preset`` stand for what it has."""
+    from ..inr import PRESETS
+
+    return replace(PRESETS[preset], seed=seed, **{k: v for k, v in settings.items() if v not in (None, "preset")})
+
+
+def one_colour(image):
+    return np.ptp(image, axis=(0, 1)).max() == 0
+
+
+def denoise(image, *, preset, strength, sigma, stop, seed, run, device="cpu", **settings):
+    """A picture without noise (sigma 0, or one colour) comes back as it is.
+
+    Returns the picture and extras: ``recipe``; ``stop``, the rule; ``iterations``, where it stopped, one a window;
+    ``curves`` of the fit if one window was enough; ``notes``.
+    """
+    from .. import inr
+
+    recipe = recipe_of(preset, seed, **settings)
+    if strength == 0 or sigma == 0 or one_colour(image):
+        return image
+    rule = STOP[preset] if stop == "preset" else stop
+
+    def decide(fit):
+        return inr.least(fit.trajectory) if fit.diverged else inr.stop(fit.trajectory, rule, sigma, recipe.steps)
+
+    corners = list(product(*(tile_starts(side, WINDOW, 4 * MARGIN) for side in image.shape[:2])))
+    n = int(np.ceil((image[..., 0].size / PREVIEW) ** 0.5))
+    preview, iterations, notes, curves = image[::n, ::n].copy(), [], [], {}
+
+    def fitted(window):
+        done = len(iterations)
+        top, left = corners[done]
+        part, told = run.part(done / len(corners), (done + 1) / len(corners)), time.monotonic()
+        if one_colour(window):
+            iterations.append(0)
+            return window
+        fit = inr.Fit(window, recipe, growth=SPARSE if rule == "fixed" else inr.GROWTH, device=device)
+        for state in fit.steps(run=part):
+            if state.mse is not None and decide(fit).fired:
+                break
+            if time.monotonic() - told > 0.4:
+                shown = fit.look(part, np.s_[-top % n :: n, -left % n :: n])
+                y, x = -(-top // n), -(-left // n)
+                preview[y : y + shown.shape[0], x : x + shown.shape[1]] = shown
+                part.step(state.iteration / recipe.steps, np.clip(preview, 0, 1))
+                told = time.monotonic()
+        chosen = decide(fit).iteration
+        if fit.diverged:
+            notes.append(DIVERGED.format(at=fit.iteration, lr=recipe.lr, kept=chosen))
+        iterations.append(chosen)
+        curves.update(fit.trajectory.curves())
+        return fit.trajectory.output(chosen)
+
+    restored = tiled(image, fitted, run, tile=WINDOW, margin=MARGIN)
+    extras = {"recipe": recipe.as_dict(), "stop": rule, "iterations": iterations, "notes": sorted(set(notes))}
+    return blend(image, restored, strength), extras | ({"curves": curves} if len(corners) == 1 else {})
