@@ -114,6 +114,7 @@ def denoise(image, *, sigma, strength, step, run):
     lag1 = max(0.0, describe_noise(image).lag1)
     defaults = {p.name: p.default for p in nlm.SPEC.params if p.advanced}
     similar = nlm.denoise(image, sigma=sigma, strength=strength, run=run.part(0, 0.5), **defaults)
+    level *= 1 + lag1  # correlated noise comes from cameras and varies with brightness: half of it is above its mean
     both = np.concatenate([to_opponent(image), to_opponent(similar)], -1)
     channels = image.shape[-1]
 
@@ -125,4 +126,4 @@ def denoise(image, *, sigma, strength, step, run):
             planes.append(wiener(noisy, pilot, level, lag1, int(step)))
         return np.stack(planes * 2, -1)
 
-    return from_opponent(tiled(both, restore, run.part(0.5, 1), tile=384, margin=2 * N)[..., :channels])
+    return from_opponent(tiled(both, restore, run.part(0.5, 1), tile=384, margin=2 * N, multiple=N)[..., :channels])
