@@ -31,20 +31,26 @@ class Denoiser:
     def __init__(self, name: str, weights: str | None = None, device: str = "auto"):
         self.module = method(name)
         self.spec, self.name = spec(name), name
-        self.weights, self.device, self.given = None, "cpu", {}
+        self.weights, self.device = None, "cpu"
         if self.spec.needs_weights or self.spec.trains:
             from .engine.device import pick_device
 
             self.device = pick_device(device)
-            self.given["device"] = self.device
         if self.spec.needs_weights:
             from .own_weights import is_file
-            from .weights import CACHE, entry
+            from .weights import entry
 
             self.weights = str(weights) if is_file(weights) else entry(name, weights)[0]
-            self.network = self.given["network"] = CACHE.get(name, self.weights, self.device)
+            _ = self.network  # a missing or damaged file is told here
         elif weights is not None:
             raise ParameterError(f"{self.spec.title} has no weights; {weights!r} was asked for.")
+
+    @property
+    def network(self):
+        """The network, from the library's cache: held here it would outlive its place there."""
+        from .weights import CACHE
+
+        return CACHE.get(self.name, self.weights, self.device)
 
     def denoise(self, image, reference=None, on_progress=None, cancelled=None, **params) -> Result:
         """Remove the noise from a picture.
@@ -67,7 +73,10 @@ class Denoiser:
             from .noise import estimate_sigma
 
             params["sigma"] = estimate_sigma(picture)
-        returned = self.module.denoise(picture, run=run, **self.given, **params)
+        given = {"network": self.network} if self.spec.needs_weights else {}
+        if self.spec.needs_weights or self.spec.trains:
+            given["device"] = self.device
+        returned = self.module.denoise(picture, run=run, **given, **params)
         restored, extras = returned if isinstance(returned, tuple) else (returned, {})
         restored = np.clip(np.asarray(restored, np.float32), 0, 1)
         seconds = time.perf_counter() - began

@@ -1,6 +1,7 @@
 """The parts of the Compare page, each a function of the workspace."""
 
 import re
+from urllib.parse import urlsplit
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ import denoisers
 from denoisers.errors import DenoiserError
 from denoisers.metrics import PROTOCOL
 
-from . import forms, routes, samples, services
+from . import browser, forms, routes, samples, services
 
 FIRST_CHOICE = ("nlm", "dct_wiener", "drunet")
 FAMILIES = {
@@ -35,6 +36,9 @@ LEVELS = (  # noise below this level, of 255, is called
     (30, "strong noise"),
     (float("inf"), "very strong noise"),
 )
+CLASSIC_SCRIPT = "https://cdn.knightlab.com/libs/juxtapose/latest/js/juxtapose.min.js"
+CLASSIC_SIDE = 1600
+LONG = 20  # seconds: a run that takes longer says so
 TYPES = ["png", "jpg", "jpeg", "tif", "tiff", "webp", "bmp"]
 
 
@@ -44,28 +48,51 @@ def escape(text: str, limit: int = 80) -> str:
     return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~$:@^&=])", r"\\\1", text)
 
 
-def open_picture(space, data: bytes, name: str) -> bool:
-    """Make an upload the workspace's picture; a bad file is explained and changes nothing."""
+def duration(seconds: float) -> str:
+    """A rough time in words."""
+    for length, unit in ((3600, "hour"), (60, "minute"), (1, "second")):
+        if seconds >= 1.5 * length or length == 1:
+            count = max(1, round(seconds / length))
+            return f"about {count} {unit}{'s' * (count > 1)}"
+
+
+def expected(space, name: str, device: str) -> float:
+    """Seconds that a run on the workspace's picture takes, very roughly, on one CPU core; on a GPU it takes few."""
+    info, spec = services.store().info(space["picture"]), denoisers.spec(name)
+    slow = device == "cpu" or spec.family == "classical"
+    return spec.cost * info["width"] * info["height"] / 1e6 if slow else 0.0
+
+
+def open_picture(space):
+    """The uploader. What it can read becomes the workspace's picture; a bad file is explained, and changes nothing."""
+    with st.container(key="dropzone", gap="small"):
+        upload = st.file_uploader(
+            "Your noisy photo",
+            type=TYPES,
+            key=f"upload.{space['picture']}",
+            help="PNG, JPEG, TIFF, WebP or BMP, 8 or 16 bit, up to 120 megapixels.",
+        )
+        st.caption("Or copy a picture anywhere and paste it here with Ctrl+V (⌘V on a Mac).")
+        browser.paste_into("dropzone")
+    if upload is None:
+        return
     try:
-        space.update(picture=services.store().put_upload(data, name), reference=None, results=[])
-        return True
+        item = services.store().put_upload(upload.getvalue(), upload.name)
     except DenoiserError as error:
         st.error(escape(str(error), 400), icon=":material/error:")
-        return False
+        return
+    if item == space["picture"]:
+        st.caption("This is the picture that is open.")
+    else:
+        space.update(picture=item, reference=None, runs={})
+        st.rerun()
 
 
 def welcome(space):
     """The first thing a newcomer sees: one place to drop a photo, and samples to try."""
     st.title("See what every denoiser makes of your photo", anchor=False)
     st.write("Drop in a noisy picture. Compare the results side by side at full resolution, and save the best one.")
-    upload = st.file_uploader(
-        "Your noisy photo",
-        type=TYPES,
-        key="upload",
-        help="PNG, JPEG, TIFF, WebP or BMP, 8 or 16 bit, up to 120 megapixels.",
-    )
-    if upload is not None and open_picture(space, upload.getvalue(), upload.name):
-        st.rerun()
+    open_picture(space)
     st.markdown("##### Or try a sample")
     for column, title in zip(st.columns(len(samples.SAMPLES)), samples.SAMPLES, strict=True):
         with column:
@@ -73,7 +100,7 @@ def welcome(space):
             if st.button(title, key=f"sample.{title}", width="stretch"):
                 clean = services.store().put_upload(samples.png(title), f"{title}.png")
                 level = samples.SAMPLES[title][1] / 255
-                space.update(picture=services.noisy_copy(clean, "camera", level, 0), reference=clean, results=[])
+                space.update(picture=services.noisy_copy(clean, "camera", level, 0), reference=clean, runs={})
                 st.rerun()
     st.caption("Samples are scikit-image's pictures with camera-like noise added here, so the clean truth is known.")
 
@@ -84,40 +111,84 @@ def thumbnail(title):
 
 
 def choose(space) -> dict[str, dict]:
-    """Cards grouped by family; returns the chosen methods with their parameters."""
+    """Cards: good first choices, then the rest by family. Returns the chosen methods, weights and parameters."""
     chosen = space["chosen"]
+    names = denoisers.names()
     if chosen is None:
-        chosen = {name: {} for name in FIRST_CHOICE if name in denoisers.names()}
+        chosen = {name: {"weights": None, "params": {}} for name in FIRST_CHOICE if name in names}
     answer = {}
-    families = {}
-    for name in denoisers.names():
-        families.setdefault(denoisers.spec(name).family, []).append(name)
-    for family in (f for f in FAMILIES if f in families):
-        st.markdown(f"**{FAMILIES[family]}**")
-        for name in families[family]:
-            spec = denoisers.spec(name)
-            with st.container(border=True, gap="small"):
-                with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-                    on = st.toggle(spec.title, name in chosen, key=f"pick.{name}", help=f"Made for: {spec.trained_for}")
-                    with st.popover("", icon=":material/tune:", help=f"Settings of {spec.title}", type="tertiary"):
-                        params = forms.params_form(spec, chosen.get(name, {}), name)
-                st.caption(spec.good_for)
-                if on:
-                    answer[name] = params
+    st.markdown("**Good first choices**")
+    for name in (name for name in FIRST_CHOICE if name in names):
+        card(name, chosen, answer)
+    for family, title in FAMILIES.items():
+        rest = [n for n in names if denoisers.spec(n).family == family and n not in FIRST_CHOICE]
+        if rest:
+            on = sum(name in chosen for name in rest)
+            label = f"{title} · {len(rest)} more" + f", **{on} picked**" * bool(on)
+            with st.expander(label, key=f"family-{family}"):
+                for name in rest:
+                    card(name, chosen, answer)
     space.update(chosen=answer)
     return answer
 
 
-@st.cache_data
-def devices() -> list[str]:
-    from denoisers.engine.device import devices
+def card(name: str, chosen: dict, answer: dict):
+    """One method: a switch, its settings, one line on what it is good for. If it is on, it goes into ``answer``."""
+    spec, kept = denoisers.spec(name), chosen.get(name, {"weights": None, "params": {}})
+    with st.container(key=f"card-{name}", gap=None):
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+            on = st.toggle(spec.title, name in chosen, key=f"pick.{name}", help=f"Made for: {spec.trained_for}")
+            with st.popover("", icon=":material/tune:", help=f"Settings of {spec.title}", type="tertiary"):
+                weights = forms.weights_form(spec, kept["weights"], name)
+                params = forms.params_form(spec, kept["params"], name)
+        st.caption(spec.good_for)
+    if on:
+        answer[name] = {"weights": weights, "params": params}
 
-    return devices()
+
+def go(space, chosen: dict, device: str):
+    """The button that starts the chosen denoisers, and how long they take if that is long."""
+    label = f"Denoise with {len(chosen)}" if chosen else "Pick a denoiser"
+    if st.button(label, type="primary", width="stretch", disabled=not chosen, icon=":material/auto_fix_high:"):
+        start(space, chosen, device)
+    for reason in st.session_state.get("refused", []):
+        st.error(escape(reason, 400))
+    seconds = sum(expected(space, name, device) for name in chosen)
+    if seconds > LONG:
+        st.caption(f"This takes {duration(seconds)}. Each result appears as soon as it is ready.")
+
+
+def start(space, chosen: dict, device: str):
+    """Queue the chosen denoisers. Why some cannot start is kept until the next start, and the others go on."""
+    runs = dict(space["runs"])
+    refused = st.session_state["refused"] = []
+    for name, kept in chosen.items():
+        try:
+            spec = denoisers.spec(name)
+            run = {"name": name, "device": device, "weights": kept["weights"], "params": spec.resolve(kept["params"])}
+            item = services.start(space["picture"], **run, reference=space["reference"])
+        except DenoiserError as error:
+            refused.append(f"{name}: {error}")
+        else:
+            runs[item] = run | {"title": describe_run(spec, run)}
+    space.update(runs=runs)
+
+
+def describe_run(spec, run: dict) -> str:
+    """A method's title with whatever differs from its defaults."""
+    changed = [run["weights"]] if len(spec.weights) > 1 else []
+    for param in spec.params:
+        value = run["params"][param.name]
+        if value != param.default:
+            shown = param.shown(value)
+            shown = f"{shown:.3g}" if isinstance(shown, float) else shown
+            changed.append(f"×{shown}" if param.name == "strength" else f"{param.name} {shown}")
+    return " · ".join([spec.title, ", ".join(changed)]) if changed else spec.title
 
 
 def choose_device(space) -> str:
     """The device; asked only where there is a choice."""
-    available = devices()
+    available = services.devices()
     if len(available) == 1:
         st.caption("Runs on the CPU of this server.", help="No GPU was found.")
         return available[0]
@@ -126,13 +197,7 @@ def choose_device(space) -> str:
 
 
 def finished(space) -> list[str]:
-    return [item for item in space["results"] if item in services.store()]
-
-
-def title_of(item: str) -> str:
-    info = services.store().info(item)
-    strength = info["params"].get("strength", 1)
-    return info["title"] + (f" ×{strength:g}" if strength != 1 else "")
+    return [item for item in space["runs"] if item in services.store()]
 
 
 def layers(space) -> list[dict]:
@@ -141,7 +206,7 @@ def layers(space) -> list[dict]:
     answer = [(space["picture"], "Noisy" if space["reference"] else "Original")]
     if space["reference"]:
         answer.append((space["reference"], "Clean reference"))
-    answer += [(item, title_of(item)) for item in finished(space)]
+    answer += [(item, space["runs"][item]["title"]) for item in finished(space)]
 
     def subtitle(item):
         if not space["reference"] or item == space["reference"]:
@@ -156,30 +221,46 @@ def layers(space) -> list[dict]:
 
 
 def describe(space):
-    """Size, depth and noise level in plain words; the reference, or a known truth."""
-    store = services.store()
-    info = store.info(space["picture"])
-    sigma = 255 * services.sigma(space["picture"])
-    words = next(word for limit, word in LEVELS if sigma < limit)
+    """Size and depth in plain words, then the clean partner. Returns what ``tell_noise`` completes."""
+    info = services.store().info(space["picture"])
     megapixels = info["width"] * info["height"] / 1e6
     depth = f"{info['bits']} bit " if info["format"] != "computed" else ""
     kind = "grey" if info["channels"] == 1 else "colour"
-    st.markdown(
-        f"{info['width']} × {info['height']} pixels ({megapixels:.1f} megapixels), {depth}{kind}. "
-        f"**{words.capitalize()}**: about {sigma:.1f} of 255.",
-        help="The standard deviation of the noise, estimated from the picture. It presets every denoiser's strength.",
-    )
+    size = f"{info['width']} × {info['height']} pixels ({megapixels:.1f} megapixels), {depth}{kind}."
+    place = st.empty()
+    place.markdown(f"{size} Measuring the noise…" if "sigma" not in info else size)
     for note in info["notes"]:
         st.caption(note)
     truth(space)
+    return place, size
+
+
+def tell_noise(space, place, size: str):
+    """The noise level, measured last: it takes about a second on a large picture, which is on screen by then."""
+    sigma = 255 * services.sigma(space["picture"])
+    words = next(word for limit, word in LEVELS if sigma < limit)
+    place.markdown(
+        f"{size} **{words.capitalize()}**: about {sigma:.1f} of 255.",
+        help="The standard deviation of the noise, estimated from the picture. It presets every denoiser's strength.",
+    )
 
 
 def truth(space):
     """An optional clean partner: uploaded, or the picture itself with noise added."""
-    with st.expander("Scores need a clean version: add one, or add noise to this picture", icon=":material/science:"):
-        upload = st.file_uploader("A clean reference of the same size", type=TYPES, key="reference")
+    reference = space["reference"]
+    if reference:
+        title = f"Scored against: {escape(services.store().info(reference)['name'], 40)}"
+    else:
+        title = "Scores need a clean version: add one, or add noise to this picture"
+    with st.expander(title, icon=":material/science:"):
+        # The key changes with what is in use, so a file never outlives the moment it was taken over.
+        key = f"reference.{space['picture']}.{reference}"
+        upload = st.file_uploader("A clean reference of the same size", type=TYPES, key=key)
         if upload is not None:
             set_reference(space, upload.getvalue(), upload.name)
+        if reference and st.button("Remove the reference", icon=":material/close:"):
+            space.update(reference=None)
+            st.rerun()
         st.markdown("**Or treat this picture as clean and add noise to it**")
         with st.form("noise", border=False):
             model = st.selectbox("Noise", list(NOISES), format_func=NOISES.get)
@@ -188,7 +269,7 @@ def truth(space):
             if st.form_submit_button("Add noise"):
                 clean = services.store().info(space["picture"]).get("clean", space["picture"])
                 noisy = services.noisy_copy(clean, model, level / 255, int(seed))
-                space.update(picture=noisy, reference=clean, results=[])
+                space.update(picture=noisy, reference=clean, runs={})
                 st.rerun()
 
 
@@ -203,45 +284,64 @@ def set_reference(space, data, name):
     if sizes[0] != sizes[1]:
         say = " and ".join(f"{w} × {h} with {c} channel{'s' * (c > 1)}" for w, h, c in sizes)
         st.error(f"The picture and the reference differ in size: {say}. Give a reference of the same size.")
-    elif space["reference"] != item:
+    elif item != space["reference"]:
         space.update(reference=item)
         st.rerun()
 
 
-def progress(space, device):
-    """A bar for every run that waits or works; redrawn once a second while there is one."""
-    tasks = [t for i in space["results"] if (t := services.queue(device).get(i)) and i not in services.store()]
-    if not tasks:
+def progress(space):
+    """A line for every run without a result: it waits, works, or ended otherwise. Redrawn while one is active."""
+    pending = {item: run for item, run in space["runs"].items() if item not in services.store()}
+    if not pending:
         return
-    active = any(t.active for t in tasks)
+
+    def tasks():
+        return {item: services.queue(run["device"]).get(item) for item, run in pending.items()}
+
+    def is_active():
+        return any(task is not None and task.active for task in tasks().values())
+
+    active, count = is_active(), len(finished(space))
 
     @st.fragment(run_every=0.7 if active else None)
     def bars():
-        queue, done = services.queue(device), finished(space)
-        for task in tasks:
-            if task.id in done:
-                continue
-            name = task.title
-            bar, stop = st.columns([5, 1], vertical_alignment="center")
-            if task.state == "waiting":
-                bar.progress(0.0, f"{name}: number {queue.place(task)} in the queue")
-            elif task.state == "running":
-                bar.progress(task.fraction, f"{name}: {task.fraction:.0%}")
-            elif task.state == "failed":
-                bar.error(f"{name}: {task.error}")
-            elif task.state == "cancelled":
-                bar.caption(f"{name}: cancelled")
-            if task.active and stop.button("Cancel", key=f"cancel.{task.id}"):
-                queue.cancel(task.id)
-            if not task.active and stop.button("Dismiss", key=f"dismiss.{task.id}"):
-                queue.forget(task.id)
-                space.update(results=[i for i in space["results"] if i != task.id])
-                st.rerun()
-        if active and (len(finished(space)) > count or not any(t.active for t in tasks)):
+        for item, task in tasks().items():
+            if item not in services.store():
+                run_line(space, item, pending[item], task)
+        if active and (len(finished(space)) > count or not is_active()):
             st.rerun()  # a new result belongs in the viewer
 
-    count = len(finished(space))
     bars()
+
+
+def run_line(space, item: str, run: dict, task):
+    """One run that has no result."""
+    queue, title = services.queue(run["device"]), run["title"]
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        line = st.container()
+        if task is not None and task.active:
+            seconds = task.remaining or expected(space, run["name"], run["device"])
+            left = f", {duration(seconds)}{' to go' if task.remaining else ''}" if seconds > LONG else ""
+            if task.state == "waiting":
+                line.progress(0.0, f"{title}: number {queue.place(task)} in the queue{left}")
+            else:
+                line.progress(task.fraction, f"{title}: {task.fraction:.0%}{left}")
+            st.button("Cancel", key=f"cancel.{item}", on_click=queue.cancel, args=(item,))
+            return
+        if task is not None and task.state == "failed":
+            line.error(f"{title}: {escape(task.error, 400)}")
+        elif task is not None and task.state == "cancelled":
+            line.caption(f"{title}: cancelled.")
+        else:  # no queue of this server knows it
+            line.warning(f"{title}: not finished, the server was restarted.")
+        again = st.button("Run again", key=f"again.{item}")
+        dismiss = st.button("", icon=":material/close:", key=f"dismiss.{item}", help="Dismiss", type="tertiary")
+    if again:
+        start(space, {run["name"]: run}, run["device"])
+    if dismiss:
+        space.update(runs={key: value for key, value in space["runs"].items() if key != item})
+    if again or dismiss:
+        st.rerun()
 
 
 def score_table(space):
@@ -255,7 +355,7 @@ def score_table(space):
         rows.append({"Denoiser": "(noisy picture)"} | named_scores(space["picture"], reference))
     for item in done:
         info = store.info(item)
-        row = {"Denoiser": title_of(item)}
+        row = {"Denoiser": space["runs"][item]["title"]}
         if reference:
             row |= named_scores(item, reference)
         if (sigma := info["params"].get("sigma")) is not None:
@@ -274,7 +374,7 @@ def score_table(space):
                 lambda v, mark=mark: "font-weight: 700; background-color: rgba(20, 160, 140, .22)" if v == mark else "",
                 subset=[column],
             )
-    st.dataframe(style, hide_index=True, width="stretch")
+    st.dataframe(style, hide_index=True, width="stretch", placeholder="")
     if reference:
         st.caption("PSNR and SSIM say how near a result is to the clean reference; higher is better.", help=PROTOCOL)
 
@@ -291,16 +391,35 @@ def classic_slider(space):
         return
     with st.expander("Classic slider", icon=":material/swipe:"):
         st.caption(
-            "The well-known streamlit-image-comparison. It shows 8-bit JPEG copies, so fine grain is altered, and it "
-            "loads its script from the internet: if only an empty box appears below, this browser cannot reach it."
+            f"The well-known streamlit-image-comparison. It shows JPEG copies of at most {CLASSIC_SIDE} pixels a side, "
+            "so fine grain is altered, and it loads its script from the internet."
         )
-        if st.toggle("Show it", key="classic"):
+        if not st.toggle("Show it", key="classic"):
+            return
+        reached = browser.reaches(CLASSIC_SCRIPT, "classic-reach")
+        if reached is None:
+            st.caption("Looking for its script…")
+        elif not reached:
+            st.warning(
+                f"This browser cannot reach {urlsplit(CLASSIC_SCRIPT).hostname}, where the classic slider keeps its "
+                "script. The viewer above needs no internet and shows every pixel as it is.",
+                icon=":material/cloud_off:",
+            )
+        else:
             from streamlit_image_comparison import image_comparison
 
-            item = st.selectbox("Result", done, format_func=title_of, key="classic.item")
-            a, b = (np.atleast_3d(services.store().display(i)) for i in (space["picture"], item))
-            a, b = (np.repeat(p, 3, -1) if p.shape[-1] == 1 else np.array(p) for p in (a, b))
-            image_comparison(Image.fromarray(a), Image.fromarray(b), "Noisy", title_of(item))
+            item = st.selectbox("Result", done, format_func=lambda i: space["runs"][i]["title"], key="classic.item")
+            a, b = (small_copy(i) for i in (space["picture"], item))
+            # In memory: its folder of temporary files is one for all visitors.
+            image_comparison(a, b, "Noisy", space["runs"][item]["title"], in_memory=True)
+
+
+def small_copy(item: str) -> Image.Image:
+    """At most ``CLASSIC_SIDE`` a side."""
+    pixels = np.atleast_3d(services.store().display(item))
+    copy = Image.fromarray(np.repeat(pixels, 3, -1) if pixels.shape[-1] == 1 else np.array(pixels))
+    copy.thumbnail((CLASSIC_SIDE, CLASSIC_SIDE))
+    return copy
 
 
 def save(space):
@@ -309,7 +428,7 @@ def save(space):
     if not done:
         return
     pick, kind, get, how = st.columns([2, 1.5, 1.2, 1.2], vertical_alignment="bottom")
-    item = pick.selectbox("Save", done, format_func=title_of)
+    item = pick.selectbox("Save", done, format_func=lambda i: space["runs"][i]["title"])
     format = kind.selectbox("As", list(routes.FORMATS), format_func=lambda k: routes.FORMATS[k][0])
     get.link_button("Download", f"/download/{item}.{format}", icon=":material/download:", width="stretch")
     how.link_button(

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from denoisers import weights
 from denoisers.spec import DenoiserSpec, Param
 
 
@@ -13,14 +14,36 @@ def widget(param: Param, value, key: str):
         return st.selectbox(title, param.choices, index=param.choices.index(value), key=key, help=help)
     if param.kind == "bool":
         return st.toggle(title, value, key=key, help=help)
-    low, high, step = (param.shown(v) for v in (param.min, param.max, param.step))
-    if param.default is None:
-        if st.toggle(f"{param.title}: automatic", value is None, key=f"{key}.auto", help=help):
-            return None
-        start = 10.0 if value is None else param.shown(value)
-        return param.parse(st.slider(title, low, high, float(start), step, key=key))
+    if param.default is None and st.toggle(f"{param.title}: automatic", value is None, key=f"{key}.auto", help=help):
+        return None
+    return param.parse(number(param, title, value, key))
+
+
+def number(param: Param, title: str, value, key: str):
+    """A slider, one over 1, 2, 5, 10 ... where the scale is logarithmic, or a box where a slider is too coarse."""
     kind = int if param.kind == "int" else float
-    return kind(st.slider(title, kind(low), kind(high), kind(value), kind(step), key=key, help=help))
+    low, high, default = (kind(param.shown(v)) for v in (param.min, param.max, param.default or param.min))
+    value = low + kind((high - low) / 10) if value is None else kind(param.shown(value))
+    step = param.step and kind(param.shown(param.step))
+    if param.log:
+        series = (float(f"{digit}e{power}") for power in range(-12, 13) for digit in (1, 2, 5))
+        steps = {low, high, default, value} | {kind(v) for v in series if low <= v <= high}
+        return st.select_slider(title, sorted(steps), value, "{:g}".format, key=key, help=param.help)
+    if kind is int and high - low > 500:
+        return st.number_input(title, low, high, value, step, key=key, help=param.help)
+    return st.slider(title, low, high, value, step, key=key, help=param.help)
+
+
+def weights_form(spec: DenoiserSpec, tag: str | None, key: str) -> str | None:
+    """The tag of a method's weights, asked only where there is a choice; None for a method without any."""
+    if not spec.weights:
+        return None
+    if len(spec.weights) == 1:
+        return spec.weights[0]
+    index = spec.weights.index(tag) if tag in spec.weights else 0
+    tag = st.selectbox("Weights", spec.weights, index, key=f"{key}.weights", help="What the network was trained on.")
+    st.caption(f"Trained on: {weights.entry(spec.name, tag)[1]['noise']}.")
+    return tag
 
 
 def params_form(spec: DenoiserSpec, values: dict, key: str) -> dict:

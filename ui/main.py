@@ -15,6 +15,8 @@ st.set_page_config(
     layout="wide",
     initial_sidebar_state="collapsed",
 )
+# Streamlit leaves twice this above every page; on a laptop the picture needs the room.
+st.html("<style>.stMainBlockContainer { padding-top: 4.5rem }</style>")
 st.logo(str(ROOT / "assets" / "logo.svg"), icon_image=str(ROOT / "assets" / "icon.svg"))
 pages = [
     st.Page(ROOT / "pages" / "compare.py", title="Compare", icon=":material/compare:", default=True),

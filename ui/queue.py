@@ -1,11 +1,15 @@
 """Runs, first in, first out, one at a time a device; each can be watched and cancelled."""
 
+import logging
 import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
 
 from denoisers.errors import Cancelled, DenoiserError
+
+REMEMBERED = 1000
+"""Runs whose end a queue can still tell."""
 
 
 @dataclass
@@ -25,6 +29,13 @@ class Task:
     def active(self) -> bool:
         return self.state in ("waiting", "running")
 
+    @property
+    def remaining(self) -> float | None:
+        """Seconds to go at the pace so far; None while that is too early to say."""
+        if self.state != "running" or self.fraction < 0.05:
+            return None
+        return (time.time() - self.began) * (1 - self.fraction) / self.fraction
+
 
 class Queue:
     """One worker thread. ``work(on_progress, cancelled)`` does the job of a task and keeps its own result."""
@@ -40,8 +51,12 @@ class Queue:
         with self.change:
             task = self.tasks.get(id)
             if task is None or not task.active:
+                self.tasks.pop(id, None)
                 task = self.tasks[id] = Task(id, title, work)
                 self.waiting.append(task)
+                ended = [key for key, old in self.tasks.items() if not old.active]
+                for key in ended[: max(0, len(ended) - REMEMBERED)]:
+                    del self.tasks[key]
                 self.change.notify()
             return task
 
@@ -61,13 +76,7 @@ class Queue:
             task.stop.set()
             if task in self.waiting:
                 self.waiting.remove(task)
-                task.state = "cancelled"
-
-    def forget(self, id: str):
-        """Drop the record of a finished run, its error included."""
-        with self.change:
-            if id in self.tasks and not self.tasks[id].active:
-                del self.tasks[id]
+                task.state, task.work = "cancelled", None
 
     def serve(self):
         while True:
@@ -90,5 +99,6 @@ class Queue:
             except MemoryError:
                 task.state, task.error = "failed", "There is not enough memory for this picture here."
             except Exception as error:  # the worker must outlive any run; the user sees what happened
+                logging.exception("%s failed", task.title)
                 task.state, task.error = "failed", f"{type(error).__name__}: {error}"
             task.work = None

@@ -1,6 +1,7 @@
 """What the browser fetches besides the page: tiles, pixel values, downloads. Ids are capabilities."""
 
 import asyncio
+import logging
 from contextlib import asynccontextmanager
 from urllib.parse import quote
 
@@ -10,7 +11,9 @@ from starlette.routing import Route
 
 from denoisers import images
 
-from . import services, tiles
+from . import services, tiles, workspace
+
+SWEEP_EVERY = 3600  # seconds
 
 FORMATS = {  # extension -> (title, format, bits, media type)
     "png": ("PNG", "PNG", 8, "image/png"),
@@ -24,14 +27,12 @@ FORMATS = {  # extension -> (title, format, bits, media type)
 def file_of(item: str, kind: str) -> tuple[bytes, str]:
     """(bytes, file name) of a kept picture or result, with the metadata of the upload it came from."""
     store = services.store()
-    info = source = store.info(item)
-    upload = item
-    while parent := source.get("picture") or source.get("clean"):
-        upload, source = parent, store.info(parent)
+    info = store.info(item)
+    *_, upload = store.lineage(item)
     like = store.picture(upload)
     _, format, bits, _ = FORMATS[kind]
     data = images.encode(store.pixels(item), format, like=like, bits=bits, quality=100 if kind == "webp" else 95)
-    stem = images.safe_name(source["name"]).rsplit(".", 1)[0]
+    stem = images.safe_name(store.info(upload)["name"]).rsplit(".", 1)[0]
     suffix = kind.removesuffix("16")
     return data, f"{stem}.{info.get('denoiser', 'noisy' if 'noise' in info else 'original')}.{suffix}"
 
@@ -51,16 +52,20 @@ async def download(request):
 
 @asynccontextmanager
 async def lifespan(app):
-    """Sweeps the store at the start and every hour while the server runs."""
+    """Sweeps the store at the start and every hour while the server runs, and has torch ready for the first visitor."""
 
     async def sweep():
         while True:
-            await run_in_threadpool(services.store().sweep)
-            await asyncio.sleep(3600)
+            try:
+                await run_in_threadpool(services.store().sweep, workspace.in_use())
+            except OSError:  # a full or failing disk; the next hour tries again
+                logging.exception("The store could not be swept")
+            await asyncio.sleep(SWEEP_EVERY)
 
-    task = asyncio.create_task(sweep())
+    tasks = [asyncio.create_task(sweep()), asyncio.create_task(run_in_threadpool(services.devices))]
     yield
-    task.cancel()
+    for task in tasks:
+        task.cancel()
 
 
 def layer(item: str):

@@ -3,7 +3,7 @@
 import io
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from denoisers.noise import add_noise
 
@@ -23,8 +23,7 @@ def clean(title: str) -> np.ndarray:
 
 
 def thumbnail(title: str, side: int = 240) -> np.ndarray:
-    picture = Image.fromarray(clean(title))
-    picture.thumbnail((side * 2, side * 2))
+    picture = ImageOps.fit(Image.fromarray(clean(title)), (2 * side, side * 4 // 3), centering=(0.5, 0.3))
     noisy = add_noise(np.asarray(picture), "camera", 1.3 * SAMPLES[title][1] / 255)
     return np.round(255 * noisy).astype(np.uint8)
 

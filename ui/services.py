@@ -4,8 +4,11 @@ import functools
 import os
 from pathlib import Path
 
+import streamlit as st
+
 import denoisers
 from denoisers import images, metrics
+from denoisers import weights as weight_files
 
 from .queue import Queue
 from .store import Store, describe, digest
@@ -26,15 +29,30 @@ def queue(device: str) -> Queue:
     return Queue(device)
 
 
+@st.cache_resource(show_spinner=False, max_entries=64)
+def model(name: str, weights: str | None, device: str) -> denoisers.Denoiser:
+    """A denoiser, shared by all visitors and safe to use from several threads."""
+    return denoisers.load(name, weights, device)
+
+
+@functools.cache
+def devices() -> list[str]:
+    """The devices of this server, best first. The first call takes seconds: it imports torch."""
+    from denoisers.engine.device import devices
+
+    return devices()
+
+
 def result_id(picture: str, name: str, weights: str | None, params: dict) -> str:
     """The id under which a result is kept: the same question has the same answer, so it is asked once."""
-    return digest(picture, name, weights, params, denoisers.__version__)
+    file = weight_files.entry(name, weights)[1]["sha256"] if weights else None
+    return digest(picture, name, weights, file, params, denoisers.__version__)
 
 
 def noisy_copy(picture: str, model: str, level: float, seed: int) -> str:
     """A noisy copy of a kept picture; returns its id. ``level`` in image units."""
     item = digest("noise", picture, model, level, seed)
-    if item not in store():
+    if not store().hold(item):
         pixels = denoisers.noise.add_noise(store().pixels(picture), model, level, seed)
         name = store().info(picture)["name"]
         info = describe(pixels, name) | {"noise": {"model": model, "level": level, "seed": seed}, "clean": picture}
@@ -53,28 +71,31 @@ def sigma(picture: str) -> float:
     return info["sigma"]
 
 
-def start(picture: str, name: str, params: dict, device: str, weights: str | None = None) -> str:
-    """Queue a run unless its result is there; returns the result's id."""
+def start(
+    picture: str, name: str, params: dict, device: str, weights: str | None = None, reference: str | None = None
+) -> str:
+    """Queue a run unless its result is there; returns the result's id. With a reference it is scored as well."""
     item = result_id(picture, name, weights, params)
-    if item in store():
+    if store().hold(item):
         return item
 
     def work(on_progress, cancelled):
         given = dict(params)
         if given.get("sigma", 0) is None:
             given["sigma"] = sigma(picture)  # kept, so that ten filters estimate once
-        model = denoisers.load(name, weights, device)
+        denoiser = model(name, weights, device)
         pixels = store().pixels(picture)
-        result = model.denoise(pixels, on_progress=on_progress, cancelled=cancelled, **given)
-        title = model.spec.title
+        result = denoiser.denoise(pixels, on_progress=on_progress, cancelled=cancelled, **given)
+        title = denoiser.spec.title
         info = describe(result.image, title) | {
             "denoiser": name,
             "title": title,
-            "weights": model.weights,
+            "weights": denoiser.weights,
             "params": result.params,
             "seconds": result.seconds,
-            "device": model.device,
+            "device": denoiser.device,
             "picture": picture,
+            "scores": {reference: score(result.image, reference)} if reference else {},
         }
         store().put(item, info, images.as_uint8(result.image), pixels=result.image)
 
@@ -86,10 +107,14 @@ def scores(item: str, reference: str) -> dict:
     """PSNR and SSIM of an item against a reference; computed once a pair."""
     known = store().info(item).get("scores", {})
     if reference not in known:
-        a, b = store().pixels(item), store().pixels(reference)
-        known[reference] = {"psnr": metrics.psnr(a, b), "ssim": metrics.ssim(a, b)}
+        known[reference] = score(store().pixels(item), reference)
         store().update(item, scores=known)
     return known[reference]
+
+
+def score(pixels, reference: str) -> dict:
+    clean = store().pixels(reference)
+    return {"psnr": metrics.psnr(pixels, clean), "ssim": metrics.ssim(pixels, clean)}
 
 
 def recipe(item: str) -> dict:

@@ -52,11 +52,26 @@ class Store:
     def __contains__(self, item: str) -> bool:
         return self.folder(item).is_dir()
 
+    def hold(self, item: str) -> bool:
+        """Whether an item is there. If so no sweep takes it within the hour, time enough to refer to it."""
+        try:
+            os.utime(self.folder(item))
+            return True
+        except FileNotFoundError:
+            return False
+
     def info(self, item: str) -> dict:
         try:
             return json.loads((self.folder(item) / "info.json").read_text())
         except FileNotFoundError:
             raise KeyError(item) from None
+
+    def lineage(self, item: str | None):
+        """An item, the picture it was made from, and so on up to the upload."""
+        while item and item in self:
+            yield item
+            info = self.info(item)
+            item = info.get("picture") or info.get("clean")
 
     def put(self, item: str, info: dict, display, blob: bytes | None = None, pixels=None):
         """Keep an item; if it is there already, nothing is written."""
@@ -79,16 +94,16 @@ class Store:
     def put_upload(self, data: bytes, name: str) -> str:
         """Read an uploaded file and keep it; ImageError if it is no picture we can use."""
         item = digest(data)
-        if item not in self:
+        if not self.hold(item):
             picture = images.read(data, name=name)
-            info = describe(picture.pixels, name) | {
+            info = describe(picture.samples, name) | {
                 "sha256": hashlib.sha256(data).hexdigest(),
                 "format": picture.format,
                 "bits": picture.bits,
                 "alpha": picture.alpha is not None,
                 "notes": picture.notes,
             }
-            self.put(item, info, images.as_uint8(picture.pixels), blob=data)
+            self.put(item, info, images.as_uint8(picture.samples), blob=data)
         return item
 
     def update(self, item: str, **facts):
@@ -106,7 +121,10 @@ class Store:
     def pixels(self, item: str) -> np.ndarray:
         """H x W x C float32."""
         path = self.folder(item) / "pixels.npy"
-        return np.load(path, mmap_mode="r") if path.exists() else self.picture(item).pixels
+        if path.exists():
+            return np.load(path, mmap_mode="r")
+        # Eight-bit samples are what is shown: no need to decode the upload again.
+        return images.to_float(self.display(item)) if self.info(item)["bits"] == 8 else self.picture(item).pixels
 
     def display(self, item: str) -> np.ndarray:
         """H x W x C uint8, memory-mapped; KeyError if there is no such item."""
@@ -155,7 +173,8 @@ class Store:
                 else:
                     kept.append(path)
             while True:
-                wanted = {i for path in kept for i in ID.findall(path.read_text())}
+                named = {i for path in kept for i in ID.findall(path.read_text())}
+                wanted = {i for item in named for i in self.lineage(item)}
                 size = 0
                 for folder in (self.root / "items").iterdir():
                     fresh = now - folder.stat().st_mtime < 3600
@@ -165,9 +184,12 @@ class Store:
                         size += sum(f.stat().st_size for f in folder.iterdir())
                 old = [p for p in kept if p.stem not in in_use and now - p.stat().st_mtime > 3600]
                 if size <= self.bytes or not old:
-                    return
+                    break
                 kept.remove(old[0])
                 old[0].unlink()
+            for part in (self.root / "parts").iterdir():  # left by a server that was killed
+                if now - part.stat().st_mtime > 3600:
+                    shutil.rmtree(part) if part.is_dir() else part.unlink()
 
 
 def describe(pixels, name: str) -> dict:

@@ -1,5 +1,8 @@
 """One visitor's workspace: its id lives in the URL, its state on disk, so a reload or a shared link brings all back."""
 
+import threading
+import weakref
+
 import streamlit as st
 
 from . import services
@@ -8,11 +11,12 @@ from . import services
 class Workspace:
     """Dictionary-like state that is saved whenever it changes.
 
-    Keys: ``picture`` and ``reference`` (item ids or None), ``chosen`` (method name -> parameters in library
-    units), ``results`` (item ids, in the order they were asked for), ``device``.
+    Keys: ``picture`` and ``reference`` (item ids or None); ``chosen`` (method name -> ``weights`` and ``params``,
+    in library units; None before the first choice); ``runs`` (item id -> ``title``, ``name``, ``weights``,
+    ``params`` and ``device``, all that was asked for, in order, whether or not its result is there yet).
     """
 
-    EMPTY = {"picture": None, "reference": None, "chosen": None, "results": [], "device": "auto"}
+    EMPTY = {"picture": None, "reference": None, "chosen": None, "runs": {}}
 
     def __init__(self, name: str):
         self.name = name
@@ -27,13 +31,27 @@ class Workspace:
             services.store().save_workspace(self.name, self.state)
 
 
+_open: weakref.WeakSet[Workspace] = weakref.WeakSet()
+_lock = threading.Lock()
+
+
 def current() -> Workspace:
     """The workspace named in the URL; a new one, put there, if there is none or the name cannot be one."""
     store = services.store()
     name = st.query_params.get("w", "")
     try:
-        return Workspace(name)
+        space = Workspace(name)
     except KeyError:
         name = store.new_workspace()
         st.query_params["w"] = name
-        return Workspace(name)
+        space = Workspace(name)
+    with _lock:
+        _open.add(space)
+    st.session_state["workspace"] = space  # lives as long as the visitor's session
+    return space
+
+
+def in_use() -> set[str]:
+    """Names of the workspaces that are open in some browser."""
+    with _lock:
+        return {space.name for space in _open}

@@ -135,3 +135,71 @@ def test_the_newest_result_is_shown_beside_the_picture(page, photo):
     expect(page.locator(".divider")).to_be_visible()
     expect(page.locator(".tag-a")).to_contain_text("Original")
     expect(page.locator(".tag-b")).not_to_contain_text("Original")
+
+
+def paste(page, data):
+    """Paste a picture, as soon as the page's script listens: it then takes the event for itself."""
+    taken = """bytes => {
+        const clipboardData = new DataTransfer()
+        clipboardData.items.add(new File([new Uint8Array(bytes)], "image.png", { type: "image/png" }))
+        const event = new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true })
+        return !document.body.dispatchEvent(event)
+    }"""
+    page.wait_for_function(taken, arg=list(data), polling=500, timeout=WAIT)
+
+
+def test_a_picture_is_pasted_and_another_pasted_in_its_place(page, photo, astronaut):
+    paste(page, photo)
+    expect(page.get_by_text("128 × 128 pixels")).to_be_visible(timeout=WAIT)
+    page.get_by_role("button", name="Change picture").click()
+    expect(page.get_by_text("paste it here")).to_be_visible(timeout=WAIT)
+    paste(page, png(np.round(255 * astronaut[:100]).astype(np.uint8)))
+    expect(page.get_by_text("128 × 100 pixels")).to_be_visible(timeout=WAIT)
+    expect(page.get_by_text("paste it here")).to_be_hidden(timeout=WAIT)
+
+
+def test_running_and_waiting_runs_are_cancelled(page, photo):
+    tile = np.asarray(Image.open(io.BytesIO(photo)))
+    upload(page, png(np.tile(tile, (13, 19, 1))))
+    expect(page.get_by_text("2432 × 1664 pixels")).to_be_visible(timeout=WAIT)
+    page.get_by_role("button", name="Denoise with 3").click()
+    expect(page.get_by_text("number 2 in the queue")).to_be_visible(timeout=WAIT)
+    expect(page.get_by_text(re.compile(r"Non-local means: \d+%"))).to_be_visible(timeout=WAIT)
+    for left in (2, 1, 0):
+        page.get_by_role("button", name="Cancel").last.click()
+        expect(page.get_by_role("button", name="Cancel")).to_have_count(left, timeout=WAIT)
+    expect(page.get_by_text(": cancelled.")).to_have_count(3)
+    expect(page.get_by_role("link", name="Download")).to_have_count(0)
+
+
+def test_the_classic_slider_says_when_it_cannot_load(new_page, address, photo):
+    with new_page(1440, 1000, WAIT, beyond={"cdn.knightlab.com"}) as page:
+        page.route(re.compile("knightlab"), lambda route: route.abort())
+        page.goto(address)
+        upload(page, photo)
+        page.get_by_text("128 × 128 pixels").wait_for()
+        run(page)
+        page.get_by_text("Classic slider").click()
+        page.get_by_text("Show it").click()
+        expect(page.get_by_text("This browser cannot reach cdn.knightlab.com")).to_be_visible(timeout=WAIT)
+        expect(page.locator("iframe")).to_have_count(0)
+
+
+def test_the_classic_slider_shows_where_it_can_load(new_page, address, photo):
+    with new_page(1440, 1000, WAIT, beyond={"cdn.knightlab.com"}) as page:
+        page.route(
+            re.compile(r"knightlab.*\.js"),
+            lambda route: route.fulfill(
+                content_type="text/javascript",
+                body="const show = id => { document.querySelector(id).innerText = 'ready' }\n"
+                "const juxtapose = { JXSlider: class { constructor(id) { show(id) } } }",
+            ),
+        )
+        page.route(re.compile(r"knightlab.*\.css"), lambda route: route.fulfill(content_type="text/css", body=""))
+        page.goto(address)
+        upload(page, photo)
+        page.get_by_text("128 × 128 pixels").wait_for()
+        run(page)
+        page.get_by_text("Classic slider").click()
+        page.get_by_text("Show it").click()
+        expect(page.frame_locator("iframe").get_by_text("ready")).to_be_visible(timeout=WAIT)

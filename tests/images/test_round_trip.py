@@ -285,3 +285,18 @@ def test_safe_name(name):
 )
 def test_safe_name_examples(name, safe):
     assert safe_name(name) == safe
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_samples_are_kept_as_they_are_and_pixels_made_when_asked_for(bits):
+    array = samples(5, 7, 3, bits)
+    back = read(encode(array, "PNG", bits=bits))
+    np.testing.assert_array_equal(back.samples, array)
+    assert "pixels" not in vars(back)
+    np.testing.assert_array_equal(back.pixels, to_float(array))
+    assert back.pixels.dtype == np.float32
+
+
+def test_sixteen_bits_are_rounded_to_eight():
+    array = samples(300, 2, 3, 16)
+    np.testing.assert_array_equal(as_uint8(array), np.rint(array / 65535 * 255).astype(np.uint8))

@@ -1,14 +1,18 @@
 """What the app keeps, and the order in which it works."""
 
+import asyncio
+import gc
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 import denoisers
 from denoisers.errors import Cancelled, DenoiserError, ImageError
+from ui import routes, services, workspace
 from ui.queue import Queue
 from ui.store import Store, digest
 
@@ -100,3 +104,91 @@ def test_a_failure_is_told_and_the_queue_goes_on():
     while stopped.active and time.time() < deadline:
         time.sleep(0.01)
     assert (failed.state, failed.error, stopped.state) == ("failed", "No such thing.", "cancelled")
+
+
+def test_what_a_result_was_made_from_stays_with_it(store, photo):
+    clean = store.put_upload(photo, "a.png")
+    noisy, result, stray = (digest(name) for name in ("noisy", "result", "stray"))
+    for item, facts in ((noisy, {"clean": clean}), (result, {"picture": noisy}), (stray, {})):
+        store.put(item, facts, np.zeros((1, 1, 3), np.uint8))
+    store.save_workspace(store.new_workspace(), {"runs": {result: {}}})
+    long_ago = time.time() - 7200
+    for item in (clean, noisy, result, stray):
+        os.utime(store.folder(item), (long_ago, long_ago))
+    assert list(store.lineage(result)) == [result, noisy, clean]
+    store.sweep()
+    assert clean in store and noisy in store and result in store and stray not in store
+
+
+def test_an_item_asked_for_again_outlives_the_next_sweep(store, photo):
+    item = store.put_upload(photo, "a.png")
+    long_ago = time.time() - 7200
+    os.utime(store.folder(item), (long_ago, long_ago))
+    assert store.put_upload(photo, "a.png") == item
+    store.sweep()
+    assert item in store
+
+
+def test_over_the_limit_the_oldest_workspace_goes_and_an_open_one_stays(tmp_path, photo, noisy):
+    store = Store(tmp_path, days=30, gigabytes=0)
+    items = [store.put_upload(photo, "a.png"), store.put_upload(denoisers.images.encode(noisy, "TIFF"), "b.tif")]
+    spaces = [store.new_workspace(), store.new_workspace()]
+    long_ago = time.time() - 7200
+    for item, space in zip(items, spaces, strict=True):
+        store.save_workspace(space, {"picture": item})
+        os.utime(store.root / "workspaces" / f"{space}.json", (long_ago, long_ago))
+        os.utime(store.folder(item), (long_ago, long_ago))
+    store.sweep(in_use={spaces[0]})
+    assert items[0] in store and items[1] not in store
+
+
+def test_the_server_sweeps_again_and_again_and_a_full_disk_does_not_stop_it(monkeypatch):
+    swept = []
+
+    class Disk:
+        def sweep(self, in_use):
+            swept.append(in_use)
+            if len(swept) == 1:
+                raise OSError("No space left on device")
+
+    async def serve():
+        async with routes.lifespan(None):
+            for _ in range(500):
+                await asyncio.sleep(0.01)
+                if len(swept) >= 3:
+                    return
+
+    monkeypatch.setattr(routes, "SWEEP_EVERY", 0.01)
+    monkeypatch.setattr(services, "store", Disk)
+    monkeypatch.setattr(workspace, "in_use", lambda: {"open"})
+    warmed = threading.Event()
+    monkeypatch.setattr(services, "devices", warmed.set)
+    asyncio.run(serve())
+    assert len(swept) >= 3 and swept[0] == {"open"} and warmed.is_set()
+
+
+def test_a_workspace_is_in_use_while_its_session_lives(fresh_app, monkeypatch):
+    session = {}
+    monkeypatch.setattr(workspace.st, "query_params", {})
+    monkeypatch.setattr(workspace.st, "session_state", session)
+    name = workspace.current().name
+    assert name in workspace.in_use()
+    session.clear()
+    gc.collect()
+    assert name not in workspace.in_use()
+
+
+def test_a_queue_forgets_the_oldest_of_the_runs_that_ended(monkeypatch):
+    monkeypatch.setattr("ui.queue.REMEMBERED", 2)
+    queue = Queue("test")
+    for name in "abcde":
+        task = queue.submit(name, name, lambda on_progress, cancelled: None)
+        while task.active:
+            time.sleep(0.001)
+    assert list(queue.tasks) == ["c", "d", "e"]
+
+
+def test_two_visitors_share_one_model(fresh_app):
+    with ThreadPoolExecutor(4) as pool:
+        models = list(pool.map(lambda _: services.model("drunet", "awgn", "cpu"), range(4)))
+    assert all(model is models[0] for model in models)

@@ -1,0 +1,267 @@
+"""The Compare page's logic, without a browser: what a visitor does and what the page then says.
+
+The viewer and the paste helper are drawn by the browser's own scripts, and progress bars redraw by its clock: those
+are for tests/browser. Here every redraw is a run of the page.
+"""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import denoisers
+from denoisers.errors import Cancelled, DenoiserError
+from ui import compare, services
+
+PAGE = Path(__file__).parents[2] / "pages" / "compare.py"
+
+pytestmark = pytest.mark.usefixtures("fresh_app")
+
+
+def opened(name=None):
+    page = AppTest.from_file(str(PAGE), default_timeout=120)
+    if name:
+        page.query_params["w"] = name
+    return page.run()
+
+
+def png(pixels):
+    return denoisers.images.encode(pixels, "PNG")
+
+
+@pytest.fixture
+def photo(noisy):
+    return png(noisy[:48, :64])
+
+
+@pytest.fixture
+def page(photo):
+    return upload(opened(), photo)
+
+
+def upload(page, data, name="photo.png", which="upload"):
+    uploader = next(u for u in page.file_uploader if u.key.startswith(which))
+    return uploader.upload(name, data).run()
+
+
+def choose(page, *names):
+    for toggle in page.toggle:
+        if (toggle.key or "").startswith("pick."):
+            toggle.set_value(toggle.key.removeprefix("pick.") in names)
+    return page.run()
+
+
+def press(page, label):
+    return next(b for b in page.button if b.label == label).click().run()
+
+
+def until_idle(page, device="cpu"):
+    deadline = time.monotonic() + 120
+    while any(task.active for task in services.queue(device).tasks.values()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return page.run()
+
+
+def said(page):
+    """All that the page tells."""
+    kinds = (page.markdown, page.caption, page.error, page.warning, page.success)
+    return "\n".join(element.value for kind in kinds for element in kind)
+
+
+def state(page):
+    return page.session_state["workspace"].state
+
+
+class Obedient:
+    """Stands in for a denoiser that takes for ever, and stops when it is told to."""
+
+    def denoise(self, pixels, on_progress, cancelled, **params):
+        while not cancelled():
+            on_progress(0.25)
+            time.sleep(0.01)
+        raise Cancelled("Stopped; nothing was kept.")
+
+
+def test_from_a_sample_to_the_table():
+    page = opened().button(key="sample.Cat").click().run()
+    assert "451 × 300 pixels" in said(page) and "of 255" in said(page)
+    page = press(choose(page, "wavelet"), "Denoise with 1")
+    page = until_idle(page)
+    table = page.dataframe[0].value
+    assert list(table["Denoiser"]) == ["(noisy picture)", "Wavelet shrinkage"]
+    assert table["PSNR (dB)"][1] > table["PSNR (dB)"][0] + 1 and table["SSIM"][1] > table["SSIM"][0]
+    assert not page.exception
+
+
+def test_the_first_choice_is_made_and_every_method_can_be_chosen(page):
+    picked = {t.key.removeprefix("pick."): t.value for t in page.toggle if (t.key or "").startswith("pick.")}
+    assert set(picked) == set(denoisers.names())
+    assert {name for name, on in picked.items() if on} == set(compare.FIRST_CHOICE) & set(denoisers.names())
+
+
+@pytest.mark.parametrize(("data", "reason"), [(b"just text", "not a picture"), (b"\x89PNG\r\n\x1a\n1234", "damaged")])
+def test_a_bad_upload_is_explained_and_the_earlier_picture_stays(page, data, reason):
+    page = until_idle(press(choose(page, "wavelet"), "Denoise with 1"))
+    before = dict(state(page))
+    page = upload(page, data, "<b>note.png")
+    assert reason in page.error[0].value and "<b>" not in page.error[0].value
+    assert state(page) == before and len(page.dataframe) == 1
+
+
+def test_a_run_is_cancelled_and_can_be_run_again(page, monkeypatch):
+    monkeypatch.setattr(services, "model", lambda *_: Obedient())
+    page = press(choose(page, "tv", "wavelet"), "Denoise with 2")
+    first, second = state(page)["runs"]
+    while services.queue("cpu").get(first).fraction == 0:
+        time.sleep(0.01)
+    page = page.run()
+    page = page.button(key=f"cancel.{second}").click().run()
+    page = until_idle(page.button(key=f"cancel.{first}").click().run())
+    assert "Total variation: cancelled." in said(page) and "Wavelet shrinkage: cancelled." in said(page)
+    monkeypatch.undo()
+    page = until_idle(press(page, "Run again"))
+    assert list(page.dataframe[0].value["Denoiser"]) == ["Total variation"]
+    page = next(b for b in page.button if (b.key or "").startswith("dismiss.")).click().run()
+    assert "cancelled" not in said(page) and len(state(page)["runs"]) == 1
+
+
+def test_a_failed_run_says_why(page, monkeypatch):
+    class Refuses:
+        def denoise(self, *_, **__):
+            raise DenoiserError("There is no room for it.")
+
+    monkeypatch.setattr(services, "model", lambda *_: Refuses())
+    page = until_idle(press(choose(page, "tv"), "Denoise with 1"))
+    assert page.error[0].value == r"Total variation: There is no room for it\."
+
+
+def test_a_run_lost_in_a_restart_is_told_and_can_be_run_again(page, monkeypatch):
+    monkeypatch.setattr(services, "model", lambda *_: Obedient())
+    page = press(choose(page, "wavelet"), "Denoise with 1")
+    (item,) = state(page)["runs"]
+    services.queue("cpu").cancel(item)
+    monkeypatch.undo()
+    services.queue.cache_clear()  # the server was stopped, and started again
+    page = opened(page.query_params["w"])
+    assert page.warning[0].value == "Wavelet shrinkage: not finished, the server was restarted."
+    page = until_idle(press(page, "Run again"))
+    assert not page.warning and list(page.dataframe[0].value["Denoiser"]) == ["Wavelet shrinkage"]
+
+
+def test_the_link_brings_all_back(page):
+    page = choose(page, "wavelet", "tv")
+    page.slider(key="wavelet.strength").set_value(1.5)
+    page = until_idle(press(page.run(), "Denoise with 2"))
+    again = opened(page.query_params["w"])
+    assert state(again) == state(page)
+    assert set(again.dataframe[0].value["Denoiser"]) == {"Total variation", "Wavelet shrinkage · ×1.5"}
+    assert again.slider(key="wavelet.strength").value == 1.5
+    picked = {t.key for t in again.toggle if (t.key or "").startswith("pick.") and t.value}
+    assert picked == {"pick.wavelet", "pick.tv"}
+
+
+def test_nothing_is_computed_twice(page, monkeypatch):
+    page = until_idle(press(choose(page, "wavelet"), "Denoise with 1"))
+    monkeypatch.setattr(services, "model", lambda *_: pytest.fail("computed again"))
+    page = until_idle(press(page, "Denoise with 1"))
+    assert len(page.dataframe[0].value) == 1 and not page.error
+
+
+def test_a_reference_of_another_size_is_refused(page, astronaut):
+    page = upload(page, png(astronaut[:32, :64]), which="reference")
+    assert "64 × 48" in page.error[0].value and "64 × 32" in page.error[0].value
+    assert state(page)["reference"] is None
+
+
+def test_added_noise_replaces_an_uploaded_reference(page, photo, astronaut):
+    picture = state(page)["picture"]
+    page = upload(page, png(astronaut[:48, :64]), "clean.png", which="reference")
+    uploaded = state(page)["reference"]
+    assert uploaded not in (None, picture) and any("clean" in e.label for e in page.expander)
+    page = press(page, "Add noise").run()
+    assert state(page)["reference"] == picture and state(page)["picture"] not in (picture, uploaded)
+    page = press(page, "Remove the reference")
+    assert state(page)["reference"] is None
+
+
+def test_the_same_file_again_changes_nothing(page, photo, astronaut):
+    page = until_idle(press(choose(page, "wavelet"), "Denoise with 1"))
+    page = upload(page, photo)
+    assert "This is the picture that is open." in said(page) and len(page.dataframe) == 1
+    for _ in range(2):
+        page = upload(page, png(astronaut[:48, :64]), which="reference")
+    assert state(page)["reference"] and not page.exception
+
+
+def test_a_run_that_cannot_start_is_told_and_the_others_start(page, monkeypatch):
+    real = services.start
+
+    def start(picture, name, *args, **kwargs):
+        if name == "tv":
+            raise DenoiserError("Its weights are damaged.")
+        return real(picture, name, *args, **kwargs)
+
+    monkeypatch.setattr(services, "start", start)
+    page = press(choose(page, "tv", "wavelet"), "Denoise with 2")
+    assert r"Its weights are damaged\." in page.error[0].value
+    assert list(until_idle(page).dataframe[0].value["Denoiser"]) == ["Wavelet shrinkage"]
+
+
+def test_weights_are_a_choice_where_there_are_several(page, monkeypatch):
+    catalogue = denoisers.weights.catalogue()
+    known = catalogue["drunet"]["awgn"]
+    spec = denoisers.spec("drunet").model_copy(update={"weights": ("awgn", "other")})
+    changed = catalogue | {"drunet": {"awgn": known, "other": known | {"noise": "Something else", "sha256": "0" * 64}}}
+    monkeypatch.setattr(denoisers.weights, "catalogue", lambda: changed)
+    monkeypatch.setattr(denoisers, "spec", lambda name, real=denoisers.spec: spec if name == "drunet" else real(name))
+    asked = []
+
+    class Asked(Obedient):
+        def __init__(self, *what):
+            asked.append(what)
+
+    monkeypatch.setattr(services, "model", Asked)
+    page = choose(page, "drunet")
+    page = page.selectbox(key="drunet.weights").set_value("other").run()
+    assert "Trained on: Something else." in said(page)
+    page = press(page, "Denoise with 1")
+    (run,) = state(page)["runs"].values()
+    assert (run["weights"], run["title"]) == ("other", "DRUNet · other")
+    services.queue("cpu").cancel(next(iter(state(page)["runs"])))
+    until_idle(page)
+    assert asked == [("drunet", "other", "cpu")]
+    assert services.result_id("p", "drunet", "other", {}) != services.result_id("p", "drunet", "awgn", {})
+
+
+def test_long_runs_say_so(photo, monkeypatch):
+    slow = denoisers.spec("tv").model_copy(update={"cost": 180 / (48 * 64 / 1e6)})
+    monkeypatch.setattr(denoisers, "spec", lambda name, real=denoisers.spec: slow if name == "tv" else real(name))
+    page = upload(opened(), photo)
+    assert "This takes" not in said(page)
+    assert "This takes about 3 minutes" in said(choose(page, "tv"))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.2, "1 second"), (40, "40 seconds"), (95, "2 minutes"), (7200, "2 hours")]
+)
+def test_durations(seconds, words):
+    assert compare.duration(seconds) == f"about {words}"
+
+
+def test_a_removed_picture_is_told(page):
+    space = state(page)
+    for item in services.store().root.glob("items/*"):
+        for file in item.iterdir():
+            file.unlink()
+        item.rmdir()
+    page = opened(page.query_params["w"])
+    assert "has been removed" in page.warning[0].value and space["picture"]
+
+
+def test_a_grey_picture_and_a_single_pixel_work():
+    page = upload(opened(), png(np.full((1, 1), 0.5, np.float32)))
+    page = until_idle(press(choose(page, "wavelet"), "Denoise with 1"))
+    assert "1 × 1 pixels" in said(page) and "grey" in said(page) and len(page.dataframe[0].value) == 1
