@@ -1,6 +1,7 @@
 """The parts of the Compare page, each a function of the workspace."""
 
 import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 import denoisers
 from denoisers.errors import DenoiserError
 from denoisers.metrics import PROTOCOL
+from denoisers.own_weights import SUFFIXES
 
 from . import browser, forms, routes, samples, services
 
@@ -113,13 +115,13 @@ def thumbnail(title):
 def choose(space) -> dict[str, dict]:
     """Cards: good first choices, then the rest by family. Returns the chosen methods, weights and parameters."""
     chosen = space["chosen"]
-    names = denoisers.names()
+    names = sorted({*denoisers.names(), *space["files"]})
     if chosen is None:
         chosen = {name: {"weights": None, "params": {}} for name in FIRST_CHOICE if name in names}
     answer = {}
     st.markdown("**Good first choices**")
     for name in (name for name in FIRST_CHOICE if name in names):
-        card(name, chosen, answer)
+        card(space, name, chosen, answer)
     for family, title in FAMILIES.items():
         rest = [n for n in names if denoisers.spec(n).family == family and n not in FIRST_CHOICE]
         if rest:
@@ -127,19 +129,45 @@ def choose(space) -> dict[str, dict]:
             label = f"{title} · {len(rest)} more" + f", **{on} picked**" * bool(on)
             with st.expander(label, key=f"family-{family}"):
                 for name in rest:
-                    card(name, chosen, answer)
+                    card(space, name, chosen, answer)
     space.update(chosen=answer)
+    own_weights(space)
     return answer
 
 
-def card(name: str, chosen: dict, answer: dict):
+def own_weights(space):
+    """A visitor's own weight file becomes a choice of the method it belongs to."""
+    with st.expander("Your own weights", icon=":material/upload_file:"):
+        st.caption(
+            "A network of yours: any of Grainwise, or one that spandrel knows (DnCNN, DRUNet, SCUNet, NAFNet, SwinIR, "
+            "Restormer and more). Nothing in the file is run."
+        )
+        count = sum(len(files) for files in space["files"].values())
+        upload = st.file_uploader("A weight file", [s[1:] for s in SUFFIXES], key=f"weights.{count}")
+        if upload is None:
+            return
+        try:
+            path = services.store().put_weights(upload.getvalue(), upload.name)
+        except DenoiserError as error:
+            st.error(escape(str(error), 400), icon=":material/error:")
+            return
+        method = services.store().info(Path(path).parent.name)["method"]
+        files = list(dict.fromkeys([*space["files"].get(method, []), path]))
+        chosen = space["chosen"] | {method: {"weights": path, "params": {}}}
+        st.session_state.pop(f"pick.{method}", None)
+        st.session_state.pop(f"{method}.weights", None)
+        space.update(files=space["files"] | {method: files}, chosen=chosen)
+        st.rerun()
+
+
+def card(space, name: str, chosen: dict, answer: dict):
     """One method: a switch, its settings, one line on what it is good for. If it is on, it goes into ``answer``."""
     spec, kept = denoisers.spec(name), chosen.get(name, {"weights": None, "params": {}})
     with st.container(key=f"card-{name}", gap=None):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             on = st.toggle(spec.title, name in chosen, key=f"pick.{name}", help=f"Made for: {spec.trained_for}")
             with st.popover("", icon=":material/tune:", help=f"Settings of {spec.title}", type="tertiary"):
-                weights = forms.weights_form(spec, kept["weights"], name)
+                weights = forms.weights_form(spec, kept["weights"], name, space["files"].get(name, ()))
                 params = forms.params_form(spec, kept["params"], name)
         st.caption(spec.good_for)
     if on:
@@ -176,7 +204,8 @@ def start(space, chosen: dict, device: str):
 
 def describe_run(spec, run: dict) -> str:
     """A method's title with whatever differs from its defaults."""
-    changed = [run["weights"]] if len(spec.weights) > 1 else []
+    weights = run["weights"]
+    changed = [Path(weights).name] if weights and (len(spec.weights) > 1 or weights not in spec.weights) else []
     for param in spec.params:
         value = run["params"][param.name]
         if value != param.default:

@@ -1,5 +1,7 @@
 """A form drawn from a DenoiserSpec."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from denoisers import weights
@@ -34,16 +36,17 @@ def number(param: Param, title: str, value, key: str):
     return st.slider(title, low, high, value, step, key=key, help=param.help)
 
 
-def weights_form(spec: DenoiserSpec, tag: str | None, key: str) -> str | None:
-    """The tag of a method's weights, asked only where there is a choice; None for a method without any."""
-    if not spec.weights:
-        return None
-    if len(spec.weights) == 1:
-        return spec.weights[0]
-    index = spec.weights.index(tag) if tag in spec.weights else 0
-    tag = st.selectbox("Weights", spec.weights, index, key=f"{key}.weights", help="What the network was trained on.")
-    st.caption(f"Trained on: {weights.entry(spec.name, tag)[1]['noise']}.")
-    return tag
+def weights_form(spec: DenoiserSpec, kept: str | None, key: str, files=()) -> str | None:
+    """A method's weights, a tag or one of a visitor's own ``files``, asked only where there is a choice."""
+    choices = [*spec.weights, *files]
+    if len(choices) < 2:
+        return choices[0] if choices else None
+    index = choices.index(kept) if kept in choices else 0
+    help = "What the network was trained on."
+    pick = st.selectbox("Weights", choices, index, lambda c: Path(c).name, key=f"{key}.weights", help=help)
+    if pick in spec.weights:
+        st.caption(f"Trained on: {weights.entry(spec.name, pick)[1]['noise']}.")
+    return pick
 
 
 def params_form(spec: DenoiserSpec, values: dict, key: str) -> dict:

@@ -45,7 +45,7 @@ def devices() -> list[str]:
 
 def result_id(picture: str, name: str, weights: str | None, params: dict) -> str:
     """The id under which a result is kept: the same question has the same answer, so it is asked once."""
-    file = weight_files.entry(name, weights)[1]["sha256"] if weights else None
+    file = weight_files.fingerprint(name, weights) if weights else None
     return digest(picture, name, weights, file, params, denoisers.__version__)
 
 
@@ -130,6 +130,6 @@ def recipe(item: str) -> dict:
         "image_sha256": (store().info(source["clean"]) if noise else source)["sha256"],
         "noise": noise,
         "denoiser": info["denoiser"],
-        "weights": info["weights"],
+        "weights": info["weights"] and Path(info["weights"]).name,  # a visitor's own file by its name alone
         "params": info["params"],
     }

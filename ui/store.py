@@ -1,8 +1,9 @@
 """What the app keeps on disk: pictures and results under their hashes, workspaces under unguessable ids.
 
 An *item* is a folder ``items/<id>/``: ``info.json``; ``blob``, the uploaded bytes, or ``pixels.npy``, float32;
-and ``display.npy``, the uint8 pixels that the viewer shows, memory-mapped. It is written beside its place and
-renamed, so it is there whole or not at all. A *workspace* is one JSON file: the picture, the reference, the
+and ``display.npy``, the uint8 pixels that the viewer shows, memory-mapped. A weight file of a visitor's is an item
+too: ``info.json`` and the file under its own name. An item is written beside its place and renamed, so it is there
+whole or not at all. A *workspace* is one JSON file: the picture, the reference, the
 choices and the results of one visitor, by item id.
 """
 
@@ -19,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from denoisers import images
+from denoisers import images, own_weights
+from denoisers.errors import DenoiserError
 
 ID = re.compile(r"[0-9a-f]{32}")
 WORKSPACE = re.compile(r"[A-Za-z0-9_-]{22}")
@@ -74,18 +76,41 @@ class Store:
             item = info.get("picture") or info.get("clean")
 
     def put(self, item: str, info: dict, display, blob: bytes | None = None, pixels=None):
-        """Keep an item; if it is there already, nothing is written."""
-        if item in self:
-            return
-        part = Path(tempfile.mkdtemp(dir=self.root / "parts"))
-        try:
+        """Keep a picture; if it is there already, nothing is written."""
+
+        def write(part):
             if blob is not None:
                 (part / "blob").write_bytes(blob)
             if pixels is not None:
                 np.save(part / "pixels.npy", np.ascontiguousarray(pixels, np.float32))
             np.save(part / "display.npy", display)
             (part / "info.json").write_text(json.dumps(info))
+
+        self.keep(item, write)
+
+    def put_weights(self, data: bytes, name: str) -> str:
+        """Keep a visitor's weight file; returns its path, which ``denoisers.load`` takes. Raises WeightsError."""
+        item, name = digest(data), images.safe_name(name)
+
+        def write(part):
+            (part / name).write_bytes(data)
+            method, _ = own_weights.read(part / name)
+            (part / "info.json").write_text(json.dumps({"name": name, "method": method}))
+
+        self.keep(item, write)
+        return str(self.folder(item) / self.info(item)["name"])
+
+    def keep(self, item: str, write):
+        """Let ``write(part)`` fill a folder, which then becomes the item; nothing is done if it is there already."""
+        if self.hold(item):
+            return
+        part = Path(tempfile.mkdtemp(dir=self.root / "parts"))
+        try:
+            write(part)
             part.rename(self.folder(item))
+        except DenoiserError:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
         except OSError:
             shutil.rmtree(part, ignore_errors=True)
             if item not in self:

@@ -13,10 +13,11 @@ class Workspace:
 
     Keys: ``picture`` and ``reference`` (item ids or None); ``chosen`` (method name -> ``weights`` and ``params``,
     in library units; None before the first choice); ``runs`` (item id -> ``title``, ``name``, ``weights``,
-    ``params`` and ``device``, all that was asked for, in order, whether or not its result is there yet).
+    ``params`` and ``device``, all that was asked for, in order, whether or not its result is there yet); ``files``
+    (method name -> paths of the visitor's own weight files for it).
     """
 
-    EMPTY = {"picture": None, "reference": None, "chosen": None, "runs": {}}
+    EMPTY = {"picture": None, "reference": None, "chosen": None, "runs": {}, "files": {}}
 
     def __init__(self, name: str):
         self.name = name

@@ -12,6 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import denoisers
+from denoisers import networks
 from denoisers.errors import Cancelled, DenoiserError
 from ui import compare, services
 
@@ -265,3 +266,28 @@ def test_a_grey_picture_and_a_single_pixel_work():
     page = upload(opened(), png(np.full((1, 1), 0.5, np.float32)))
     page = until_idle(press(choose(page, "wavelet"), "Denoise with 1"))
     assert "1 × 1 pixels" in said(page) and "grey" in said(page) and len(page.dataframe[0].value) == 1
+
+
+def weight_file(tmp_path):
+    """A small untrained DRUNet of a visitor's."""
+    from safetensors.torch import save_file
+
+    save_file(networks.build("drunet", widths=[8, 12], blocks=1).state_dict(), tmp_path / "mine.safetensors")
+    return (tmp_path / "mine.safetensors").read_bytes()
+
+
+def test_own_weights_become_a_choice_and_run(page, tmp_path):
+    page = upload(page, weight_file(tmp_path), "mine.safetensors", which="weights")
+    assert "drunet" in state(page)["chosen"]
+    page = choose(page, "drunet")
+    page = until_idle(press(page, "Denoise with 1"))
+    (run,) = state(page)["runs"].values()
+    assert "mine.safetensors" in run["title"]
+    (item,) = compare.finished(page.session_state["workspace"])
+    assert services.recipe(item)["weights"] == "mine.safetensors"
+
+
+def test_a_file_that_is_no_weights_is_explained(page):
+    page = upload(page, b"not a network", "evil.pth", which="weights")
+    assert "evil.pth is no weight file" in "\n".join(e.value for e in page.error).replace("\\", "")
+    assert state(page)["files"] == {}
