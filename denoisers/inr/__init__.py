@@ -3,12 +3,12 @@
 "Zero-shot Blind Image Denoising via Implicit Neural Representations", arXiv 2204.02405.
 """
 
-from .fit import Fit, State
+from .fit import GROWTH, Fit, State
 from .recipe import BOOK, FAST, PRESETS, Recipe
-from .stopping import Stop, es_wmv, fixed, held_out, oracle, variance
+from .stopping import RULES, Stop, es_wmv, fixed, held_out, least, oracle, stop, variance
 from .trajectory import Trajectory
 
 __all__ = [
-    *("Fit", "State", "Trajectory", "Recipe", "BOOK", "FAST", "PRESETS"),
-    *("Stop", "variance", "held_out", "es_wmv", "fixed", "oracle"),
+    *("Fit", "GROWTH", "State", "Trajectory", "Recipe", "BOOK", "FAST", "PRESETS"),
+    *("Stop", "variance", "held_out", "es_wmv", "fixed", "oracle", "least", "stop", "RULES"),
 ]

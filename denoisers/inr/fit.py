@@ -14,6 +14,7 @@ from .trajectory import Trajectory
 
 CHUNK = 4096
 """Pixels that meet the network together, and about those of a lattice batch: bounds memory and the time to stop."""
+PHASE, BIGGEST, RAMP = 1024, 4, 1
 HELD_OUT, MOST_HELD_OUT = 0.02, 4096
 """Part of the pixels that are never fitted, and how many at most."""
 PROBE_EVERY, AVERAGE_EVERY = 4, 16
@@ -24,6 +25,9 @@ ADAM_SLOWER = 200
 """Muon's learning rate over that of Adam on what is no hidden matrix."""
 GRACE = 50
 """Iterations after which a fit has to be nearer to the picture than a constant is."""
+
+RIPPLE = (10 / 255) ** 2
+"""Squared error of a fit's start that says nothing, however flat the picture is."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class Fit:
             network learns little of much more than 512 x 512.
         recipe: see ``Recipe``.
         reference: the clean picture, if there is one: the trajectory then has the PSNR of each output kept.
-        growth: an output is kept when the iteration has grown by this factor; ``inf`` keeps only the last.
+        growth: an output is kept when the iteration has grown by this factor, and at the end.
 
     Attributes: ``iteration``, how many are done; ``trajectory``; ``diverged``, whether the fit blew up, which ends it.
     """
@@ -96,11 +100,11 @@ class Fit:
         self.constant = float(self.target.var(0, correction=0).mean()) / 4  # squared error of the best constant
         held_out = self.rng.permutation(len(x))[: min(round(HELD_OUT * len(x)), MOST_HELD_OUT)]
         self.held_out = self._tensor(held_out)
-        n = 1 if recipe.batch == "full" else int(np.ceil((len(x) / CHUNK) ** 0.5))
+        n = 1 if recipe.batch == "full" else int(np.ceil((len(x) / PHASE) ** 0.5))
         phase = y % n * n + x % n
         phase[held_out] = -1
         batches = (np.flatnonzero(phase == k) for k in range(n * n))
-        self.batches, self.queue = [self._tensor(batch) for batch in batches if len(batch)], []
+        self.phases, self.queue = [self._tensor(batch) for batch in batches if len(batch)], []
 
         generator = torch.Generator().manual_seed(recipe.seed)
         self.network = Siren(
@@ -132,18 +136,21 @@ class Fit:
                 yield State(self.iteration, loss)
                 return
             held_out = mse = score = None
-            if self.iteration % PROBE_EVERY == 0 or last:
+            if self.iteration % PROBE_EVERY == 1 or last:
                 held_out = self._probe(run)
-            if self.iteration >= self.growth * (self.trajectory.kept or [0])[-1] or last:
+            if self.iteration >= self._next_kept() or last:
                 mse, score = self._keep(run)
             elif self.outputs.decay and self.iteration % AVERAGE_EVERY == 0:
                 self._average_outputs(run)
             yield State(self.iteration, loss, held_out, mse, score)
 
-    def look(self, run: Run | None = None, thin: int = 1) -> np.ndarray:
-        """The present answer of the network (of its averaged weights), every ``thin``-th pixel; H x W x C float32."""
+    def look(self, run: Run | None = None, part=np.s_[:, :]) -> np.ndarray:
+        """The present answer of the network (of its averaged weights), H x W x C float32.
+
+        ``part`` slices rows and columns: what is left out costs nothing.
+        """
         height, width, colours = self.image.shape
-        places = self.places.view(height, width, 2)[::thin, ::thin]
+        places = self.places.view(height, width, 2)[part]
         answer = self._answer(places.reshape(-1, 2), run or Run())
         return self._picture(answer.view(*places.shape[:2], colours))
 
@@ -151,6 +158,10 @@ class Fit:
         import torch
 
         return torch.from_numpy(array).to(self.device)
+
+    def _next_kept(self):
+        kept = self.trajectory.kept
+        return self.growth * kept[-1] if kept else 1
 
     @staticmethod
     def _picture(values):
@@ -166,14 +177,23 @@ class Fit:
         if self.recipe.optimiser == "adam":
             return [(torch.optim.Adam(self.network.parameters()), lr)]
         matrices = [layer.weight for layer in self.network.layers[1:-1]]
-        rest = [p for name, p in self.network.named_parameters() if not any(p is m for m in matrices)]
+        rest = [p for p in self.network.parameters() if not any(p is m for m in matrices)]
         # the sines see omega times the weight, so a step of lr there is one of lr / omega here
         return [(Muon(matrices, lr), lr / self.recipe.omega_hidden), (torch.optim.Adam(rest), lr / ADAM_SLOWER)]
 
+    def _batch(self, progress):
+        """The pixels of a step. Those of a lattice grow from one phase to BIGGEST: far from the end few are enough."""
+        import torch
+
+        phases = []
+        for _ in range(min(1 + int(RAMP * BIGGEST * progress), BIGGEST, len(self.phases))):
+            if not self.queue:
+                self.queue = [self.phases[k] for k in self.rng.permutation(len(self.phases))]
+            phases.append(self.queue.pop())
+        return torch.cat(phases)
+
     def _step(self, until, run):
-        if not self.queue:
-            self.queue = [self.batches[k] for k in self.rng.permutation(len(self.batches))]
-        batch = self.queue.pop()
+        batch = self._batch(self.iteration / until)
         self.network.zero_grad()
         total, count = 0.0, batch.numel() * self.target.shape[1]
         for pixels in batch.split(CHUNK):
@@ -226,5 +246,6 @@ class Fit:
 
     def _diverges(self):
         """Whether the last epoch fits the picture much worse than a constant would."""
-        epoch = self.trajectory.loss[-len(self.batches) :]
-        return not np.isfinite(epoch[-1]) or (self.iteration > GRACE and np.mean(epoch) > 2 * self.constant)
+        epoch = self.trajectory.loss[-len(self.phases) :]
+        bound = 2 * max(self.constant, RIPPLE)
+        return not np.isfinite(epoch[-1]) or (self.iteration > GRACE and np.mean(epoch) > bound)

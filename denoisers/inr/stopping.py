@@ -61,6 +61,18 @@ def oracle(trajectory) -> Stop:
     return Stop(trajectory.kept[best], trajectory.kept[-1] >= PATIENCE * trajectory.kept[best])
 
 
+def least(trajectory) -> Stop:
+    """The output nearest to the noisy picture: the last good one of a fit that diverged."""
+    return Stop(trajectory.kept[int(np.argmin(trajectory.mse))], True)
+
+
+def stop(trajectory, rule: str, sigma: float | None = None, steps: int | None = None) -> Stop:
+    """The rule of that name: ``variance`` takes sigma, ``fixed`` takes steps. ParameterError: no such rule."""
+    if rule not in RULES:
+        raise ParameterError(f"There is no stopping rule {rule!r}; there is {', '.join(RULES)}.")
+    return RULES[rule](trajectory, *{"variance": [sigma], "fixed": [steps]}.get(rule, []))
+
+
 def _need(trajectory):
     if not trajectory.probes:
         raise ParameterError("This picture is too small to hold pixels out: stop by variance or after fixed steps.")
@@ -75,3 +87,6 @@ def _smooth(values, window):
 def _minimum(iterations, values) -> Stop:
     best = iterations[int(np.argmin(values))]
     return Stop(best, iterations[-1] >= PATIENCE * best)
+
+
+RULES = {"variance": variance, "held_out": held_out, "es_wmv": es_wmv, "fixed": fixed, "oracle": oracle}

@@ -55,8 +55,8 @@ class Status:
 class Jobs:
     """The jobs of an installation, as a visitor may see and change them.
 
-    Where visitors sign in, each has their own; elsewhere all see all. Seeing is always allowed; every method that
-    changes something raises NotAllowed unless ``Settings.admit`` lets the visitor in.
+    Where visitors sign in, each has their own; elsewhere all that are let in see all. Every method raises NotAllowed
+    unless ``Settings.admit`` lets the visitor in, and JobError for a job that is not there or is another's.
     """
 
     def __init__(self, settings: Settings, visitor: Visitor, store: Store | None = None):
@@ -65,11 +65,11 @@ class Jobs:
         self.owner = (visitor.user or "") if settings.who == "signed-in" else None
 
     def folder(self, id: str) -> Path:
-        """The run folder of a job that the visitor may see."""
+        """The run folder of a job."""
         return self.settings.root / "runs" / self.get(id).id
 
     def get(self, id: str) -> Job:
-        """JobError if there is no such job, or it is another's."""
+        self.settings.admit(self.visitor)
         job = self.store.get(id)
         if self.owner not in (None, job.owner):
             raise JobError(f"There is no job {id}; it may have been deleted.")
@@ -77,6 +77,7 @@ class Jobs:
 
     def list(self) -> list[Job]:
         """In the order of the queue: highest priority first."""
+        self.settings.admit(self.visitor)
         return self.store.list(owner=self.owner)
 
     def status(self, id: str) -> Status:
@@ -151,31 +152,27 @@ class Jobs:
         left = self.settings.gigabytes - size(self.settings.root) / 1e9
         return archive.extract(file, self.settings.uploads / secrets.token_urlsafe(16), left)
 
-    def mine(self, id: str) -> Job:
-        self.settings.admit(self.visitor)
-        return self.get(id)
-
     def pause(self, id: str) -> Job:
         """A running job saves and stops; a queued one is held."""
-        return self.store.move(id, "pausing" if self.mine(id).state == "running" else "paused")
+        return self.store.move(id, "pausing" if self.get(id).state == "running" else "paused")
 
     def resume(self, id: str) -> Job:
         """Queue a paused or failed job again; it goes on from its last checkpoint."""
-        self.mine(id)
+        self.get(id)
         return self.store.move(id, "queued", stumbles=0, reason="", ended=0)
 
     def cancel(self, id: str) -> Job:
         """End a job for good. What it made so far stays in its folder."""
-        return self.store.move(id, "cancelling" if self.mine(id).active else "cancelled", reason="")
+        return self.store.move(id, "cancelling" if self.get(id).active else "cancelled", reason="")
 
     def reorder(self, id: str, place: int):
         """Put a queued job at a place of the queue, 0 first."""
-        self.mine(id)
+        self.get(id)
         self.store.reorder(id, place)
 
     def delete(self, id: str):
         """Remove a job that has no process, and its folder."""
-        self.mine(id)
+        self.get(id)
         run = self.folder(id)
         self.store.delete(id)
         shutil.rmtree(run)

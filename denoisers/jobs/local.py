@@ -46,6 +46,11 @@ def birth(pid: int) -> str | None:
     return subprocess.run(words, capture_output=True, text=True).stdout.strip() or None
 
 
+def here(handle: dict) -> bool:
+    """Whether the process on record, and no later one of its number, is there."""
+    return handle["born"] is not None and birth(handle["pid"]) == handle["born"]
+
+
 def family(run: Path) -> list[int]:
     """All processes of the job in ``run``, by their environment. Linux tells; elsewhere the group must do."""
     found = []
@@ -110,7 +115,7 @@ class Local:
         child = self.children.get(handle["pid"])
         if child is not None:
             child.poll()
-        if birth(handle["pid"]) == handle["born"]:
+        if here(handle):
             return True
         strays = family(run)
         for pid in strays:
@@ -131,7 +136,7 @@ class Local:
         """Ask every process of the job to save and exit; with ``force``, end it at once."""
         number = signal.SIGKILL if force else signal.SIGTERM
         with suppress(ProcessLookupError):
-            if birth(handle["pid"]) == handle["born"]:
+            if here(handle):
                 os.killpg(handle["pid"], number)
         for pid in family(run):
             with suppress(ProcessLookupError):

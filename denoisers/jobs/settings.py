@@ -13,9 +13,9 @@ Environment variables, read once when the program starts:
     GRAINWISE_JOBS_HOURS        running time of a job, default 24
     GRAINWISE_JOBS_GB           disk for the jobs and uploads of all users together, default 50
     GRAINWISE_JOBS_RAY          address of a Ray cluster, http://HOST:8265; jobs then go there. Needs
-                                requirements-ray.txt, GRAINWISE_JOBS_DIR on a disk that all its machines see under one
-                                name, and Grainwise on each; with RAY_AUTH_MODE=token, Ray's own RAY_AUTH_TOKEN
+                                requirements-ray.txt; see ray.py for what the cluster needs
     GRAINWISE_JOBS_RAY_PYTHON   the Python that runs Grainwise on the cluster, default: the path of this one
+    GRAINWISE_JOBS_RAY_GPUS     GPUs that a job asks the cluster for where it does not say how many, default 0
 """
 
 import functools
@@ -66,6 +66,7 @@ class Settings:
     gigabytes: float = 50
     ray: str = ""
     ray_python: str = sys.executable
+    ray_gpus: int = 0
 
     def __post_init__(self):
         if self.who not in WHO:
@@ -145,6 +146,7 @@ def from_environment() -> Settings:
             gigabytes=float(value("_GB", 50)),
             ray=value("_RAY", ""),
             ray_python=value("_RAY_PYTHON", sys.executable),
+            ray_gpus=int(value("_RAY_GPUS", 0)),
         )
     except ValueError as error:
         raise JobError(f"A GRAINWISE_JOBS setting is not a number: {error}.") from error

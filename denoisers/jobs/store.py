@@ -38,6 +38,10 @@ class WrongState(JobError):
     """The job is not in a state from which it can go there; another process may have been quicker."""
 
 
+class Unavailable(JobError):
+    """An executor that can take no job just now. The job waits, and the sentence says for what."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One row. Times are seconds since 1970, 0 where not yet.

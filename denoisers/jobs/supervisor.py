@@ -16,6 +16,7 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -25,7 +26,7 @@ from ..errors import DenoiserError
 from . import kinds
 from .local import Local
 from .settings import Settings, size
-from .store import ACTIVE, Job, Store, WrongState
+from .store import ACTIVE, Job, Store, Unavailable, WrongState
 
 TICK = 0.5
 """Seconds between two looks at the store."""
@@ -37,6 +38,8 @@ STUMBLES = 3
 """Interruptions in a row without any progress after which a job has failed."""
 ROOM = 64_000_000
 """Bytes of free disk below which a job that failed has failed for that."""
+RESERVE = 1_000_000
+"""Bytes kept for the record of jobs on a full disk."""
 ATTEMPT = "--- attempt "
 """Begins the line of the log above each attempt."""
 HOUR = 3600
@@ -51,11 +54,15 @@ class Supervisor:
         if settings.ray:
             from .ray import Ray
 
-            self.executors["ray"] = Ray(settings.ray, settings.ray_python)
+            self.executors["ray"] = Ray(settings.ray, settings.ray_python, settings.ray_gpus)
         self.asked: dict[str, float] = {}
         """When each job that shall end was asked to."""
         self.closing, self.kept = False, -math.inf
         """Whether the supervisor is about to end, and when it last kept house."""
+        self.said: set[str] = set()
+        """Troubles logged since then: each once."""
+        self.reserve = settings.root / "reserve"
+        """A file to give up when the disk is full, so that the record can still be written."""
 
     def folder(self, job: Job) -> Path:
         return self.settings.root / "runs" / job.id
@@ -69,7 +76,9 @@ class Supervisor:
             while not stop.wait(self.tick):
                 self.look()
             self.closing = True
-            while self.guarded(self.local_jobs):
+            # What the record cannot take by then, the next supervisor finds out.
+            end = time.monotonic() + self.grace + 10
+            while self.guarded(self.local_jobs) and time.monotonic() < end:
                 self.look()
                 time.sleep(min(self.tick, 0.1))
 
@@ -94,9 +103,7 @@ class Supervisor:
         if self.closing:
             return
         if time.monotonic() - self.kept > 60:
-            self.kept = time.monotonic()
-            self.guarded(self.sweep)
-            self.guarded(self.limit_disk)
+            self.guarded(self.keep_house)
         for job in self.guarded(self.store.list, "queued") or []:
             self.guarded(self.begin, job)
 
@@ -107,8 +114,22 @@ class Supervisor:
             return act(*args)
         except WrongState:
             pass
-        except Exception:
-            logging.exception("%s %s", act.__name__, *[a.id for a in args if isinstance(a, Job)] or [""])
+        except Exception as error:
+            full = isinstance(error, sqlite3.OperationalError) and "full" in str(error)
+            if full and self.reserve.exists():
+                self.reserve.unlink()
+            elif (said := f"{act.__name__}: {error}") not in self.said:
+                self.said.add(said)
+                logging.exception("Jobs: %s", act.__name__)
+
+    def keep_house(self):
+        """Once a minute: what nobody wants goes, what is too much ends, and the record keeps room for its last word."""
+        self.kept = time.monotonic()
+        self.said.clear()
+        self.guarded(self.sweep)
+        self.guarded(self.limit_disk)
+        if not self.reserve.exists() and shutil.disk_usage(self.settings.root).free > ROOM:
+            self.reserve.write_bytes(bytes(RESERVE))
 
     # starting
 
@@ -119,6 +140,8 @@ class Supervisor:
         try:
             kind = kinds.parse(job.kind, job.spec)
             slot = executor.slot(kind, [j.slot for j in self.store.list(*ACTIVE) if j.executor == job.executor])
+        except Unavailable as error:
+            return self.wait(job, str(error))
         except (DenoiserError, ValueError) as error:
             self.store.move(job.id, "failed", reason=f"It cannot run here. {error}", ended=time.time())
             return
@@ -253,7 +276,10 @@ def by(code: int | None) -> str:
 
 @contextmanager
 def supervised(settings: Settings, **options):
-    """A supervisor in a thread, for the length of a with block."""
+    """A supervisor in a thread, for the length of a with block; none where jobs are switched off."""
+    if settings.who == "off":
+        yield
+        return
     stop = threading.Event()
     thread = threading.Thread(target=Supervisor(settings, **options).serve, args=[stop], name="jobs")
     thread.start()

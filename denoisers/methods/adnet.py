@@ -14,7 +14,7 @@ SPEC = DenoiserSpec(
     citation="C. Tian, Y. Xu, Z. Li, W. Zuo, L. Fei, H. Liu. Attention-guided CNN for image denoising. Neural Networks "
     "124, 2020.",
     needs_weights=True,
-    weights_licence="see weights/catalogue.toml",
+    weights_licence="stated with each file",
     cost=10,
     params=(BLEND,),
 )

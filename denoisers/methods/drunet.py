@@ -8,12 +8,12 @@ SPEC = DenoiserSpec(
     title="DRUNet",
     family="supervised",
     year=2021,
-    good_for="The best here on even, white noise: a trained network that is told how strong the noise is.",
-    trained_for="White Gaussian noise of 0 to 55 (of 255).",
+    good_for="The best here for most photos: a trained network that is told how strong the noise is.",
+    trained_for="camera: noise of real cameras after their processing. awgn: white Gaussian noise of 0 to 55 (of 255).",
     citation="K. Zhang, Y. Li, W. Zuo, L. Zhang, L. Van Gool, R. Timofte. Plug-and-play image restoration with deep "
     "denoiser prior. IEEE TPAMI 2021.",
     needs_weights=True,
-    weights_licence="see weights/catalogue.toml",
+    weights_licence="stated with each file",
     cost=3,
     params=(SIGMA, STRENGTH),
 )

@@ -16,7 +16,7 @@ SPEC = DenoiserSpec(
     trained_for="Camera noise: stronger in bright parts, correlated between neighbours, after the camera's processing.",
     citation="Y. Liu, Z. Qin, S. Anwar, P. Ji, D. Kim, S. Caldwell, T. Gedeon. Invertible denoising network: a light "
     "solution for real noise removal. CVPR 2021.",
-    weights_licence="see weights/catalogue.toml",
+    weights_licence="stated with each file",
     random=True,
     needs_weights=True,
     cost=30,

@@ -14,7 +14,7 @@ SPEC = DenoiserSpec(
     citation="P. Liu, H. Zhang, K. Zhang, L. Lin, W. Zuo. Multi-level wavelet-CNN for image restoration. CVPR "
     "Workshops 2018.",
     needs_weights=True,
-    weights_licence="see weights/catalogue.toml",
+    weights_licence="stated with each file",
     cost=3,
     params=(BLEND,),
 )

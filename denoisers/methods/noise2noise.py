@@ -16,7 +16,7 @@ SPEC = DenoiserSpec(
     citation="J. Lehtinen, J. Munkberg, J. Hasselgren, S. Laine, T. Karras, M. Aittala, T. Aila. Noise2Noise: "
     "Learning image restoration without clean data. ICML 2018.",
     needs_weights=True,
-    weights_licence="see weights/catalogue.toml",
+    weights_licence="stated with each file",
     cost=3,
     params=(BLEND,),
 )

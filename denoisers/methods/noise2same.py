@@ -16,7 +16,7 @@ SPEC = DenoiserSpec(
     citation="Y. Xie, Z. Wang, S. Ji. Noise2Same: Optimizing a self-supervised bound for image denoising. "
     "NeurIPS 2020.",
     needs_weights=True,
-    weights_licence="see weights/catalogue.toml",
+    weights_licence="stated with each file",
     cost=10,
     params=(BLEND,),
 )

@@ -13,7 +13,7 @@ SPEC = DenoiserSpec(
     trained_for="Noise of real cameras after their processing.",
     citation="Y. Zhao, Z. Jiang, A. Men, G. Ma. Pyramid real image denoising network. IEEE VCIP 2019.",
     needs_weights=True,
-    weights_licence="see weights/catalogue.toml",
+    weights_licence="stated with each file",
     cost=10,
     params=(BLEND,),
 )

@@ -14,7 +14,7 @@ SPEC = DenoiserSpec(
     citation="X.-J. Mao, C. Shen, Y.-B. Yang. Image restoration using very deep convolutional encoder-decoder networks "
     "with symmetric skip connections. NIPS 2016.",
     needs_weights=True,
-    weights_licence="see weights/catalogue.toml",
+    weights_licence="stated with each file",
     cost=3,
     params=(BLEND,),
 )

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 class Siren(nn.Module):
     """A first layer sin(omega_first (W x + b)), ``depth`` hidden layers sin(omega_hidden (W x + b)), a linear last one.
 
-    ``forward(x)``: N x 2 places in [-1, 1] to N x ``colours`` values. 198,145 parameters in grey with the defaults.
+    ``forward(x)``: N x 2 places in [-1, 1] to N x ``colours`` values. 198,401 parameters in grey with the defaults.
 
     Args: colours out, channels between, hidden layers, the two frequencies, the generator that draws the weights: of
     the first layer from U(-1/2, 1/2), of the others from U(+-sqrt(6 / width) / omega_hidden), so that every layer's
