@@ -20,6 +20,7 @@ import numpy as np
 from safetensors.torch import load_file
 
 import denoisers
+from denoisers.denoiser import apply
 from denoisers.metrics import psnr
 from denoisers.noise import add_noise
 from denoisers.registry import method
@@ -78,8 +79,8 @@ def compare(variants, noise, train, dev, steps, threads):
         network.load_state_dict(weights)
         module = method(facts.method)
         params = module.SPEC.resolve({})
-        restored = [module.denoise(n, run=Run(), network=network, device="cpu", **params) for n in noisy]
-        score = np.mean([psnr(np.clip(r, 0, 1), c) for r, c in zip(restored, cleans, strict=True)])
+        restored = [apply(module, n, run=Run(), network=network, device="cpu", **params)[0] for n in noisy]
+        score = np.mean([psnr(r, c) for r, c in zip(restored, cleans, strict=True)])
         print(f"| {title} | {score:.2f} | {loss:.4g} |", flush=True)
 
 

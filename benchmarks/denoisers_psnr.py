@@ -1,9 +1,10 @@
 """PSNR of every denoiser on clean pictures with white noise and on real noisy/clean pairs.
 
-usage: python -m benchmarks.denoisers_psnr DATA [--pictures N] [--crop SIDE] [--names a,b] [--sets ...]
+usage: python -m benchmarks.denoisers_psnr DATA [--pictures N] [--crop SIDE] [--names a,b.tag] [--sets ...]
 
-DATA holds manifest.csv (columns set, noisy, clean). White noise: sigma of 255 given to the method, unclipped,
-seed 0. Real pairs: blind, everything from the picture. PSNR: range 1, all pixels and channels, no border cut.
+A name may carry the tag of its weights: drunet.awgn. DATA holds manifest.csv (columns set, noisy, clean). White
+noise: sigma of 255 given to the method, unclipped, seed 0. Real pairs: blind, everything from the picture. PSNR:
+range 1, all pixels and channels, no border cut.
 """
 
 import argparse
@@ -23,6 +24,11 @@ def centre(image, side):
     return image[y : y + side, x : x + side]
 
 
+def told(model) -> bool:
+    """Whether a method can be told the noise level."""
+    return any(p.name == "sigma" for p in model.spec.params)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
@@ -33,6 +39,8 @@ def main():
     args = parser.parse_args()
     rows = list(csv.DictReader((args.data / "manifest.csv").open()))
     names = args.names.split(",")
+    models = [denoisers.load(name, tag or None) for name, _, tag in (n.partition(".") for n in names)]
+    seconds, pixels = np.zeros(len(models)), 0
     print(f"| set | pictures | noisy | {' | '.join(names)} |\n|{'---|' * (len(names) + 3)}")
 
     for name in args.sets.split(","):
@@ -49,11 +57,13 @@ def main():
                 else:
                     noise = np.random.default_rng(0).standard_normal(clean.shape, np.float32)
                     noisy, given = clean + level / 255 * noise, {"sigma": level / 255}
-                scores.append(
-                    [psnr(noisy, clean)] + [psnr(denoisers.load(n).denoise(noisy, **given).image, clean) for n in names]
-                )
+                results = [m.denoise(noisy, **(given if told(m) else {})) for m in models]
+                scores.append([psnr(noisy, clean)] + [psnr(r.image, clean) for r in results])
+                seconds += [r.seconds for r in results]
+                pixels += clean[..., 0].size
             mean = " | ".join(f"{v:.2f}" for v in np.mean(scores, 0))
             print(f"| {name}{', blind' if real else f', sigma {level}'} | {len(chosen)} | {mean} |", flush=True)
+    print(f"| seconds a megapixel | | | {' | '.join(f'{s:.1f}' for s in 1e6 * seconds / pixels)} |")
 
 
 if __name__ == "__main__":

@@ -76,15 +76,20 @@ class Denoiser:
         given = {"network": self.network} if self.spec.needs_weights else {}
         if self.spec.needs_weights or self.spec.trains:
             given["device"] = self.device
-        returned = self.module.denoise(picture, run=run, **given, **params)
-        restored, extras = returned if isinstance(returned, tuple) else (returned, {})
-        restored = np.clip(np.asarray(restored, np.float32), 0, 1)
+        restored, extras = apply(self.module, picture, run=run, **given, **params)
         seconds = time.perf_counter() - began
         if reference is not None:
             from .metrics import psnr, ssim
 
             extras["scores"] = {"psnr": psnr(restored, reference), "ssim": ssim(restored, reference)}
         return Result(restored, seconds, params, extras)
+
+
+def apply(module, picture, **given):
+    """(restored, extras) of a method's module: H x W x C float32 in [0, 1], and what it has to tell besides."""
+    returned = module.denoise(picture, **given)
+    restored, extras = returned if isinstance(returned, tuple) else (returned, {})
+    return np.clip(np.asarray(restored, np.float32), 0, 1), extras
 
 
 def load(name: str, weights: str | None = None, device: str = "auto") -> Denoiser:

@@ -22,7 +22,11 @@ def seconds(bf16):
         began = time.perf_counter()
         for _ in range(3):
             net(x)
-        return time.perf_counter() - began
+        seconds = time.perf_counter() - began
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        loss = net(x).float().mean()
+    loss.backward()
+    return seconds
 print("bfloat16" if seconds(True) < 0.8 * seconds(False) else "float32")
 """
 
@@ -54,8 +58,9 @@ def cpu_precision() -> str:
     """ "bfloat16" where that is really faster on this CPU than float32, "float32" otherwise.
 
     CPU flags are not enough: on some virtual machines AMX is announced but its tile palette is hidden, bf16
-    convolutions then run slower than float32 and some die with an illegal instruction. So a child process
-    tries and times it, once a machine and torch version; the answer is kept in the user's cache folder.
+    convolutions then run slower than float32 and some die with an illegal instruction, in training above all. So
+    a child process tries both and times it, once a machine and torch version; the answer is kept in the user's
+    cache folder.
     """
     from importlib.metadata import version
 
@@ -64,7 +69,7 @@ def cpu_precision() -> str:
         processor = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line)
     except (OSError, StopIteration):
         processor = platform.processor()
-    key = f"{platform.node()} {processor} torch {version('torch')}"
+    key = f"{platform.node()} {processor} torch {version('torch')}, trained"
     try:
         known = json.loads(cache.read_text())
     except (OSError, ValueError):

@@ -4,7 +4,6 @@ import numpy as np
 
 from ..run import Run
 
-
 BLEND = 32
 """Pixels over which two tiles pass into each other."""
 

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..denoiser import apply
 from ..metrics import psnr, ssim
+from ..registry import method
 from ..run import Run
 
 SIDE, COUNT = 256, 12
@@ -45,14 +47,10 @@ class Validation:
         return answer
 
     def restore(self, noisy, sigma):
-        from ..registry import method
-
-        method_spec = method(self.recipe.method).SPEC
-        params = method_spec.resolve({"sigma": sigma} if self.network.takes_sigma else {})
-        restored = method(self.recipe.method).denoise(
-            noisy, run=Run(), network=self.network, device=self.device, **params
-        )
-        return np.clip(restored, 0, 1)
+        module = method(self.recipe.method)
+        params = module.SPEC.resolve({"sigma": sigma} if self.network.takes_sigma else {})
+        restored, _ = apply(module, noisy, run=Run(), network=self.network, device=self.device, **params)
+        return restored
 
     def preview(self, restored, step):
         """Rows of noisy | restored | clean, as ``previews/STEP.png``."""
