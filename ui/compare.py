@@ -12,6 +12,7 @@ from PIL import Image
 import denoisers
 from denoisers.errors import DenoiserError
 from denoisers.metrics import PROTOCOL
+from denoisers.noise.models import SHARES
 from denoisers.own_weights import SUFFIXES
 
 from . import browser, forms, routes, samples, services
@@ -26,10 +27,16 @@ FAMILIES = {
 }
 NOISES = {
     "gaussian": "Gaussian (even grain)",
-    "camera": "Camera-like (blotchy, stronger in bright areas)",
+    "camera": "Camera (uneven grain, blotches of colour)",
     "poisson": "Poisson (photon noise)",
-    "salt_and_pepper": "Salt and pepper",
+    "poisson_gaussian": "Photon and sensor noise",
     "speckle": "Speckle (multiplies the picture)",
+    "salt_and_pepper": "Salt and pepper",
+    "impulse": "Random-coloured pixels",
+    "bernoulli": "Missing pixels",
+    "text": "Text over the picture",
+    "watermark": "Watermark",
+    "jpeg": "JPEG compression",
 }
 LEVELS = (  # noise below this level, of 255, is called
     (1.5, "hardly any noise"),
@@ -291,15 +298,15 @@ def truth(space):
             space.update(reference=None)
             st.rerun()
         st.markdown("**Or treat this picture as clean and add noise to it**")
-        with st.form("noise", border=False):
-            model = st.selectbox("Noise", list(NOISES), format_func=NOISES.get)
-            level = st.slider("Level (of 255)", 1, 100, 25)
-            seed = st.number_input("Seed", 0, 9999, 0, help="The same seed makes the same noise again.")
-            if st.form_submit_button("Add noise"):
-                clean = services.store().info(space["picture"]).get("clean", space["picture"])
-                noisy = services.noisy_copy(clean, model, level / 255, int(seed))
-                space.update(picture=noisy, reference=clean, runs={})
-                st.rerun()
+        model = st.selectbox("Noise", list(NOISES), format_func=NOISES.get)
+        share = model in SHARES
+        level = st.slider("Share (%)" if share else "Level (of 255)", 1, 100, 25, key=f"level.{share}")
+        seed = st.number_input("Seed", 0, 9999, 0, help="The same seed makes the same noise again.")
+        if st.button("Add noise"):
+            clean = services.store().info(space["picture"]).get("clean", space["picture"])
+            noisy = services.noisy_copy(clean, model, level / (100 if share else 255), int(seed))
+            space.update(picture=noisy, reference=clean, runs={})
+            st.rerun()
 
 
 def set_reference(space, data, name):

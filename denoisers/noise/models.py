@@ -92,6 +92,10 @@ MODELS = {
 }
 
 
+SHARES = ("salt_and_pepper", "impulse", "bernoulli", "text", "watermark", "jpeg")
+"""Models whose level is a share, of pixels or of quality; that of the others is a standard deviation."""
+
+
 def add_noise(image, model: str = "gaussian", level: float = 25 / 255, seed: int = 0) -> np.ndarray:
     """A noisy copy of a clean picture, H x W x C float32, clipped to [0, 1] as a file would be.
 

@@ -8,16 +8,14 @@ import numpy as np
 from ..errors import DataError
 from ..noise import estimate_sigma
 from ..noise.camera import random_camera
-from ..noise.models import MODELS, gaussian, keep_mask
+from ..noise.models import MODELS, SHARES, gaussian, keep_mask
 from . import folders
 from .data import Made, Photographed, deviation, to_float
 from .recipe import Recipe
 
-SHARES = ("salt_and_pepper", "impulse", "bernoulli", "text", "watermark", "jpeg")
-"""Noise models whose level is no standard deviation, and so stands in a recipe as it is."""
-
 
 def library_level(model: str, level: float) -> float:
+    """A recipe's level in the library's unit: it stands there of 255, unless it is a share."""
     return level if model in SHARES else level / 255
 
 
