@@ -9,7 +9,7 @@ from .spec import DenoiserSpec
 
 METHODS = (
     *("nlm", "tv", "wavelet", "bilateral", "dct_wiener", "bm3d"),
-    *("zs_n2n",),
+    *("inr", "zs_n2n"),
     *("noise2noise", "noise2same", "noise2same_pro"),
     *("rednet", "mwcnn", "pridnet", "adnet", "drunet", "own"),
     *("invdn",),

@@ -5,10 +5,27 @@
 
 from .fit import GROWTH, Fit, State
 from .recipe import BOOK, FAST, PRESETS, Recipe
-from .stopping import RULES, Stop, es_wmv, fixed, held_out, least, oracle, stop, variance
+from .stopping import RULES, SHARE, Stop, es_wmv, fixed, held_out, least, margin, oracle, stop, variance
 from .trajectory import Trajectory
 
 __all__ = [
-    *("Fit", "GROWTH", "State", "Trajectory", "Recipe", "BOOK", "FAST", "PRESETS"),
-    *("Stop", "variance", "held_out", "es_wmv", "fixed", "oracle", "least", "stop", "RULES"),
+    "Fit",
+    "GROWTH",
+    "State",
+    "Trajectory",
+    "Recipe",
+    "BOOK",
+    "FAST",
+    "PRESETS",
+    "Stop",
+    "variance",
+    "margin",
+    "held_out",
+    "es_wmv",
+    "fixed",
+    "oracle",
+    "least",
+    "stop",
+    "RULES",
+    "SHARE",
 ]

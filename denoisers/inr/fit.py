@@ -13,19 +13,21 @@ from .recipe import FAST, Recipe
 from .trajectory import Trajectory
 
 CHUNK = 4096
-"""Pixels that meet the network together, and about those of a lattice batch: bounds memory and the time to stop."""
-PHASE, BIGGEST, RAMP = 1024, 4, 1
+"""Pixels that meet the network together: bounds memory, and the time to stop."""
+PHASE, PHASES, FEW_UNTIL = 1024, 2, 0.6
+"""Pixels of one phase of the lattice, at most; how many a step sees, and the part of a fit that does with one."""
+SIDE = 256
+"""Side of a picture that fills [-1, 1]; a smaller one fills less, so that its pixels are as far apart."""
 HELD_OUT, MOST_HELD_OUT = 0.02, 4096
 """Part of the pixels that are never fitted, and how many at most."""
-PROBE_EVERY, AVERAGE_EVERY = 4, 16
+PROBE_EVERY, AVERAGE_EVERY = 8, 16
 """Iterations from one look at the held-out pixels to the next, and between outputs that are averaged."""
 GROWTH = 1.1
 """An output is kept when the iteration is so many times that of the last one kept."""
-ADAM_SLOWER = 200
+ADAM_SLOWER = 100
 """Muon's learning rate over that of Adam on what is no hidden matrix."""
 GRACE = 50
 """Iterations after which a fit has to be nearer to the picture than a constant is."""
-
 RIPPLE = (10 / 255) ** 2
 """Squared error of a fit's start that says nothing, however flat the picture is."""
 
@@ -94,7 +96,7 @@ class Fit:
         self.iteration, self.diverged, self.trajectory = 0, False, Trajectory()
         self.rng = np.random.default_rng(recipe.seed)
         y, x = np.indices((height, width)).reshape(2, -1)
-        places = np.stack([2 * x - width + 1, 2 * y - height + 1], 1) / (max(height, width, 2) - 1)
+        places = np.stack([2 * x - width + 1, 2 * y - height + 1], 1) / (max(height, width, SIDE) - 1)
         self.places = self._tensor(places.astype(np.float32))
         self.target = self._tensor(2 * self.image.reshape(-1, colours) - 1)
         self.constant = float(self.target.var(0, correction=0).mean()) / 4  # squared error of the best constant
@@ -139,10 +141,23 @@ class Fit:
             if self.iteration % PROBE_EVERY == 1 or last:
                 held_out = self._probe(run)
             if self.iteration >= self._next_kept() or last:
-                mse, score = self._keep(run)
+                mse, score = self.keep(run)
             elif self.outputs.decay and self.iteration % AVERAGE_EVERY == 0:
                 self._average_outputs(run)
             yield State(self.iteration, loss, held_out, mse, score)
+
+    def keep(self, run: Run | None = None):
+        """Take the present output into the trajectory. Returns its mean squared error, and its PSNR or None."""
+        self._average_outputs(run or Run())
+        output = self._picture(self.outputs.values[0].view(self.image.shape))
+        mse = float(np.square(output - self.image).mean(dtype=np.float64))
+        score = None if self.reference is None else psnr(output, self.reference)
+        self.trajectory.keep(self.iteration, output, mse, score)
+        return mse, score
+
+    def recent_loss(self) -> float:
+        """Mean squared error of the batches that last saw every phase: by the full batch, of the last step."""
+        return float(np.mean(self.trajectory.loss[-len(self.phases) :]))
 
     def look(self, run: Run | None = None, part=np.s_[:, :]) -> np.ndarray:
         """The present answer of the network (of its averaged weights), H x W x C float32.
@@ -175,18 +190,21 @@ class Fit:
 
         lr = self.recipe.lr
         if self.recipe.optimiser == "adam":
-            return [(torch.optim.Adam(self.network.parameters()), lr)]
+            return [(torch.optim.Adam(self.network.parameters(), fused=True), lr)]
         matrices = [layer.weight for layer in self.network.layers[1:-1]]
         rest = [p for p in self.network.parameters() if not any(p is m for m in matrices)]
         # the sines see omega times the weight, so a step of lr there is one of lr / omega here
-        return [(Muon(matrices, lr), lr / self.recipe.omega_hidden), (torch.optim.Adam(rest), lr / ADAM_SLOWER)]
+        return [
+            (Muon(matrices, lr), lr / self.recipe.omega_hidden),
+            (torch.optim.Adam(rest, fused=True), lr / ADAM_SLOWER),
+        ]
 
     def _batch(self, progress):
-        """The pixels of a step. Those of a lattice grow from one phase to BIGGEST: far from the end few are enough."""
+        """The pixels of a step. On a lattice few are enough at first, when every step is large."""
         import torch
 
         phases = []
-        for _ in range(min(1 + int(RAMP * BIGGEST * progress), BIGGEST, len(self.phases))):
+        for _ in range(min(PHASES, len(self.phases)) if progress >= FEW_UNTIL else 1):
             if not self.queue:
                 self.queue = [self.phases[k] for k in self.rng.permutation(len(self.phases))]
             phases.append(self.queue.pop())
@@ -236,16 +254,7 @@ class Fit:
     def _average_outputs(self, run):
         self.outputs.add([self._answer(self.places, run)], self.iteration - self.outputs.count)
 
-    def _keep(self, run):
-        self._average_outputs(run)
-        output = self._picture(self.outputs.values[0].view(self.image.shape))
-        mse = float(np.square(output - self.image).mean(dtype=np.float64))
-        score = None if self.reference is None else psnr(output, self.reference)
-        self.trajectory.keep(self.iteration, output, mse, score)
-        return mse, score
-
     def _diverges(self):
-        """Whether the last epoch fits the picture much worse than a constant would."""
-        epoch = self.trajectory.loss[-len(self.phases) :]
-        bound = 2 * max(self.constant, RIPPLE)
-        return not np.isfinite(epoch[-1]) or (self.iteration > GRACE and np.mean(epoch) > bound)
+        """Whether the last epoch is much further from the picture than a constant would be."""
+        error = self.recent_loss()
+        return not np.isfinite(error) or (self.iteration > GRACE and error > 2 * max(self.constant, RIPPLE))

@@ -6,22 +6,22 @@ always takes bfloat16, which some machines cannot multiply.
 
 import torch
 
-NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
-"""Quintic that drives singular values in (0, 1] to about 1 in five rounds."""
+NEWTON_SCHULZ, ROUNDS = (3.4445, -4.7750, 2.0315), 3
+"""Quintic that drives singular values in (0, 1] to about 1, and how often it is applied."""
 
 
-def orthogonalised(matrix):
-    """About U V^T of matrix = U S V^T: singular values come out between 0.7 and 1.2."""
+def orthogonalised(matrices):
+    """About U V^T of each U S V^T in N x n x n: large singular values become about 1, tiny ones grow fortyfold."""
     a, b, c = NEWTON_SCHULZ
-    x = matrix / (matrix.norm() + 1e-12)
-    for _ in range(5):
+    x = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-12)
+    for _ in range(ROUNDS):
         gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x
 
 
 class Muon(torch.optim.Optimizer):
-    """W <- W - lr orthogonalised(Nesterov momentum of the gradient), for square matrices."""
+    """W <- W - lr orthogonalised(Nesterov momentum of the gradient), for square matrices of one size."""
 
     def __init__(self, params, lr: float, momentum: float = 0.95):
         super().__init__(params, {"lr": lr, "momentum": momentum})
@@ -29,7 +29,8 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self):
         for group in self.param_groups:
-            for p in group["params"]:
-                mean = self.state[p].setdefault("mean", torch.zeros_like(p))
-                mean.lerp_(p.grad, 1 - group["momentum"])
-                p.sub_(orthogonalised(p.grad.lerp(mean, group["momentum"])), alpha=group["lr"])
+            gradients = torch.stack([p.grad for p in group["params"]])
+            mean = self.state[group["params"][0]].setdefault("mean", torch.zeros_like(gradients))
+            mean.lerp_(gradients, 1 - group["momentum"])
+            steps = orthogonalised(gradients.lerp(mean, group["momentum"]))
+            torch._foreach_add_(group["params"], list(steps), alpha=-group["lr"])

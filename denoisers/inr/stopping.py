@@ -8,8 +8,12 @@ from ..errors import ParameterError
 
 WINDOW = 8
 """Probes over which the outputs' variance is taken, and half as many over which the held-out error is averaged."""
+SHARE = 0.94
+"""Error to the noisy picture, in units of the noise's variance, at which a fit is best, about: by then the network has
+learned some noise along with the picture. On camera noise, whose coarse part looks like picture, 0.93 to 0.95."""
 PATIENCE = 1.5
-"""A minimum counts as found when the fit has gone on to so many times its iteration."""
+"""A minimum counts as found when the fit has gone on to so many times its iteration, and WAIT further."""
+WAIT = 12
 
 
 class Stop(NamedTuple):
@@ -27,6 +31,11 @@ def variance(trajectory, sigma: float) -> Stop:
     """
     below = np.flatnonzero(np.array(trajectory.mse) <= sigma**2)
     return Stop(trajectory.kept[below[0] if len(below) else -1], len(below) > 0)
+
+
+def margin(trajectory, sigma: float) -> Stop:
+    """``variance`` at SHARE of the noise's variance, a little later: right for camera noise and annealed fits."""
+    return variance(trajectory, SHARE**0.5 * sigma)
 
 
 def held_out(trajectory) -> Stop:
@@ -67,10 +76,10 @@ def least(trajectory) -> Stop:
 
 
 def stop(trajectory, rule: str, sigma: float | None = None, steps: int | None = None) -> Stop:
-    """The rule of that name: ``variance`` takes sigma, ``fixed`` takes steps. ParameterError: no such rule."""
+    """The rule of that name; ``variance`` and ``margin`` take sigma, ``fixed`` takes steps. Raises ParameterError."""
     if rule not in RULES:
         raise ParameterError(f"There is no stopping rule {rule!r}; there is {', '.join(RULES)}.")
-    return RULES[rule](trajectory, *{"variance": [sigma], "fixed": [steps]}.get(rule, []))
+    return RULES[rule](trajectory, *{"variance": [sigma], "margin": [sigma], "fixed": [steps]}.get(rule, []))
 
 
 def _need(trajectory):
@@ -80,13 +89,20 @@ def _need(trajectory):
 
 def _smooth(values, window):
     """Mean over a window around each value, a smaller one at the ends."""
-    kernel = np.ones(window)
+    kernel = np.ones(min(window, len(values)))
     return np.convolve(values, kernel, "same") / np.convolve(np.ones_like(values), kernel, "same")
 
 
 def _minimum(iterations, values) -> Stop:
     best = iterations[int(np.argmin(values))]
-    return Stop(best, iterations[-1] >= PATIENCE * best)
+    return Stop(best, iterations[-1] >= max(PATIENCE * best, best + WAIT))
 
 
-RULES = {"variance": variance, "held_out": held_out, "es_wmv": es_wmv, "fixed": fixed, "oracle": oracle}
+RULES = {
+    "variance": variance,
+    "margin": margin,
+    "held_out": held_out,
+    "es_wmv": es_wmv,
+    "fixed": fixed,
+    "oracle": oracle,
+}

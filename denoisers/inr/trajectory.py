@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 KEPT_BYTES = 256e6
-"""Memory that the outputs of one fit may take; when they would take more, every other one is let go."""
+"""Memory that the outputs of one fit may take; when they would take more, one between close neighbours is let go."""
 
 
 @dataclass
@@ -38,9 +38,10 @@ class Trajectory:
         if psnr is not None:
             self.psnr.append(psnr)
         self.outputs[iteration] = output.astype(np.float16)
-        if len(self.outputs) * self.outputs[iteration].nbytes > KEPT_BYTES:
-            for old in list(self.outputs)[-2::-2]:  # the newest stays
-                del self.outputs[old]
+        if len(self.outputs) * self.outputs[iteration].nbytes > KEPT_BYTES and len(self.outputs) > 2:
+            first, *between, last = self.outputs  # log-spaced they stay
+            gaps = np.array([*between, last][1:]) / np.array([first, *between][:-1])
+            del self.outputs[between[int(np.argmin(gaps))]]
 
     def output(self, iteration: int) -> np.ndarray:
         """The output kept nearest to an iteration; H x W x C float32 in [0, 1]."""
