@@ -178,7 +178,7 @@ class Pane {
     for (const want of wanted) if (seen(want) && !this.items.has(want.id)) this.add(want)
     this.apply()
     this.loaded()
-    if (this.ghosts.length) this.ghostTimer ??= setTimeout(() => this.dropGhosts(), 1500)
+    if (this.ghosts.length) this.ghostTimer ??= setTimeout(() => this.dropGhosts(), 6000)
   }
 
   add(want) {
