@@ -1,8 +1,6 @@
 import numpy as np
 import pytest
 
-import denoisers
-
 
 @pytest.fixture(scope="session")
 def astronaut():
@@ -17,10 +15,3 @@ def noisy(astronaut):
     """The same with white Gaussian noise of 25/255, unclipped range cut to [0, 1]."""
     noise = np.random.default_rng(0).standard_normal(astronaut.shape)
     return np.clip(astronaut + 25 / 255 * noise, 0, 1).astype(np.float32)
-
-
-def asked(name, **params):
-    """Those of the parameters that a method has; few steps for one that trains on the picture."""
-    known = {p.name for p in denoisers.spec(name).params}
-    quick = {"steps": 20} if denoisers.spec(name).trains else {}
-    return quick | {k: v for k, v in params.items() if k in known}

@@ -5,13 +5,13 @@ import time
 
 import numpy as np
 import pytest
-from conftest import asked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import denoisers
 from denoisers.errors import Cancelled, DenoiserError, ImageError, ParameterError
 from denoisers.metrics import psnr
+from tests.parameters import asked
 
 NAMES = denoisers.names()
 WEIGHTS = [(name, tag) for name in NAMES for tag in denoisers.spec(name).weights or (None,)]

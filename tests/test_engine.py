@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from conftest import asked
 
 import denoisers
 from denoisers.engine import tiles
 from denoisers.run import Run
+from tests.parameters import asked
 
 
 @pytest.mark.parametrize("length", [1, 7, 100, 101, 513, 1000])

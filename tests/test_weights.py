@@ -3,13 +3,13 @@
 import hashlib
 
 import pytest
-from conftest import asked
 
 import denoisers
 from denoisers import weights
 from denoisers.errors import WeightsError
 from denoisers.metrics import psnr
 from denoisers.noise import add_noise
+from tests.parameters import asked
 
 ENTRIES = [(name, tag) for name, tags in weights.catalogue().items() for tag in tags]
 NEEDED = "file sha256 arguments parameters steps megapixels minutes device noise training_data data_terms date recipe"
