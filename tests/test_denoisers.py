@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import denoisers
 from denoisers.errors import Cancelled, DenoiserError, ImageError, ParameterError
 from denoisers.metrics import psnr
-from tests.parameters import asked
+from tests.parameters import asked, corrupted
 
 NAMES = denoisers.names()
 WEIGHTS = [(name, tag) for name in NAMES for tag in denoisers.spec(name).weights or (None,)]
@@ -20,9 +20,12 @@ WEIGHTS = [(name, tag) for name in NAMES for tag in denoisers.spec(name).weights
 
 @pytest.mark.parametrize("name", NAMES)
 def test_improves_a_noisy_picture_blind_and_repeats_itself(name, noisy, astronaut):
-    denoiser = denoisers.load(name, device="cpu")
+    """On white noise, or on what its default weights are for."""
+    denoiser, gain = denoisers.load(name, device="cpu"), 4
+    if denoiser.weights:
+        noisy, gain = corrupted(astronaut, denoiser.weights)
     first, second = denoiser.denoise(noisy), denoiser.denoise(noisy)
-    assert psnr(first.image, astronaut) > psnr(noisy, astronaut) + 4
+    assert psnr(first.image, astronaut) > psnr(noisy, astronaut) + gain
     assert first.image.shape == noisy.shape and first.image.dtype == np.float32
     assert first.image.min() >= 0 and first.image.max() <= 1
     np.testing.assert_array_equal(first.image, second.image)
@@ -86,7 +89,8 @@ def test_a_constant_picture_stays():
     flat = np.full((32, 32, 3), 0.5, np.float32)
     for name in NAMES:
         image = denoisers.load(name, device="cpu").denoise(flat, **asked(name)).image
-        np.testing.assert_allclose(image, flat, atol=0.02, err_msg=name)
+        np.testing.assert_allclose(image, flat, atol=0.05, err_msg=name)
+        np.testing.assert_allclose(image.mean((0, 1)), 0.5, atol=0.01, err_msg=f"{name} shifts the colour")
 
 
 def test_wrong_requests_say_what_is_wrong(noisy):

@@ -8,8 +8,7 @@ import denoisers
 from denoisers import weights
 from denoisers.errors import WeightsError
 from denoisers.metrics import psnr
-from denoisers.noise import add_noise
-from tests.parameters import asked
+from tests.parameters import asked, corrupted
 
 ENTRIES = [(name, tag) for name, tags in weights.catalogue().items() for tag in tags]
 NEEDED = "file sha256 arguments parameters steps megapixels minutes device noise training_data data_terms date recipe"
@@ -24,16 +23,9 @@ def test_entry_is_complete_and_true(name, tag):
     assert sum(p.numel() for p in network.parameters()) == entry["parameters"]
 
 
-GAINS = {"awgn": ("gaussian", 5), "camera": ("camera", 2), "gaussian": ("gaussian", 5), "poisson": ("poisson", 4)}
-GAINS |= {"text": ("text", 5), "impulse": ("impulse", 5)}
-"""What each tag is for, and the decibels it must gain on that."""
-
-
 @pytest.mark.parametrize(("name", "tag"), ENTRIES)
 def test_weights_are_much_better_than_nothing(name, tag, astronaut):
-    model, margin = GAINS[tag]
-    level = {"text": 0.25, "impulse": 0.5}.get(model, 25 / 255)
-    noisy = add_noise(astronaut, model, level)
+    noisy, margin = corrupted(astronaut, tag)
     restored = denoisers.load(name, tag, device="cpu").denoise(noisy, **asked(name, sigma=25 / 255)).image
     assert psnr(restored, astronaut) > psnr(noisy, astronaut) + margin
 

@@ -6,7 +6,7 @@ from playwright.sync_api import sync_playwright
 from viewer_helpers import CHROMIUM_FLAGS, chromium_path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not longer: Playwright holds an event loop, which other tests have no use for
 def browser():
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path(), args=CHROMIUM_FLAGS)

@@ -349,6 +349,7 @@ def test_one_finger_moves_the_picture_and_the_divider(browser, address):
         press(page, "1")
         before = pixel_at(page, x, y)
         fingers(page, [((x, y), (x + 60, y + 50))])
+        page.wait_for_timeout(500)
         assert near(pixel_at(page, x + 60, y + 50), before)
         handle = page.locator(".divider i").bounding_box()
         x, y = handle["x"] + 22, handle["y"] + 22

@@ -26,6 +26,7 @@ def kill(pid):
         return
 
 
+@pytest.mark.slow
 def test_a_hundred_jobs_under_random_kills(settings, jobs):
     """Two supervisors and whatever they start are killed at random moments, apart and together, while a user pauses,
     resumes and cancels. In the end every job is done, or is cancelled because the user said so."""
