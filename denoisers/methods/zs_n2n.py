@@ -94,7 +94,7 @@ def denoise(image, *, strength, steps, lr, seed, run, device="cpu"):
 
     from ..networks.zs_n2n import ZSN2N
 
-    if min(image.shape[:2]) < 2 or strength == 0:
+    if min(image.shape[:2]) < 2 or strength == 0 or np.ptp(image) == 0:  # nothing to learn from
         return image
     standardised, mean, std = standardise(image)
     x = torch.from_numpy(standardised.transpose(2, 0, 1))[None].to(device)
