@@ -349,8 +349,9 @@ def test_one_finger_moves_the_picture_and_the_divider(browser, address):
         press(page, "1")
         before = pixel_at(page, x, y)
         fingers(page, [((x, y), (x + 60, y + 50))])
-        page.wait_for_timeout(500)
-        assert near(pixel_at(page, x + 60, y + 50), before)
+        # Browsers swallow the first pixels of a touch, to tell a drag from a tap.
+        after = pixel_at(page, x + 60, y + 50)
+        assert all(abs(a - b) <= 25 for a, b in zip(after, before, strict=True))
         handle = page.locator(".divider i").bounding_box()
         x, y = handle["x"] + 22, handle["y"] + 22
         fingers(page, [((x, y), (x + page.locator(".stage").bounding_box()["width"] / 4, y))])
