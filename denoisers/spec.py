@@ -97,6 +97,17 @@ STRENGTH = Param(
     step=0.05,
     help="Multiplies the noise level: below 1 keeps more grain and detail, above 1 smooths more.",
 )
+SEED = Param(
+    name="seed",
+    title="Seed",
+    kind="int",
+    default=0,
+    min=0,
+    max=9999,
+    step=1,
+    advanced=True,
+    help="Starts whatever is drawn at random: the same seed gives the same picture.",
+)
 
 
 class DenoiserSpec(BaseModel):

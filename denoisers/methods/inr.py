@@ -16,7 +16,7 @@ from itertools import product
 import numpy as np
 
 from ..engine.tiles import tile_starts, tiled
-from ..spec import SIGMA, DenoiserSpec, Param
+from ..spec import SEED, SIGMA, DenoiserSpec, Param
 from .blend import BLEND, blend
 
 SPEC = DenoiserSpec(
@@ -158,17 +158,7 @@ SPEC = DenoiserSpec(
             advanced=True,
             help="How much of the average stays from step to step; 0 takes the last. Automatic: 0.9, 0 by the book.",
         ),
-        Param(
-            name="seed",
-            title="Seed",
-            kind="int",
-            default=0,
-            min=0,
-            max=9999,
-            step=1,
-            advanced=True,
-            help="Starts the network and the order of the pixels: the same seed gives the same picture.",
-        ),
+        SEED,
     ),
 )
 

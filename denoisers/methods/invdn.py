@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..engine.device import precision
-from ..spec import DenoiserSpec, Param
+from ..spec import SEED, DenoiserSpec, Param
 from ..studio import Spread, Studio
 from .blend import BLEND, blend
 
@@ -49,17 +49,7 @@ SPEC = DenoiserSpec(
             advanced=True,
             help="Averages over the picture turned and mirrored, as the authors do: eight times the time.",
         ),
-        Param(
-            name="seed",
-            title="Seed",
-            kind="int",
-            default=0,
-            min=0,
-            max=9999,
-            step=1,
-            advanced=True,
-            help="Starts the draws: the same seed gives the same picture.",
-        ),
+        SEED,
     ),
 )
 

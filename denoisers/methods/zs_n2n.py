@@ -13,7 +13,7 @@ import time
 import numpy as np
 
 from ..engine.network import run_network
-from ..spec import DenoiserSpec, Param
+from ..spec import SEED, DenoiserSpec, Param
 from .blend import BLEND, blend
 from .noise2same import standardise
 
@@ -51,17 +51,7 @@ SPEC = DenoiserSpec(
             advanced=True,
             help="Size of Adam's steps on the standardised picture; falls to zero over the second half.",
         ),
-        Param(
-            name="seed",
-            title="Seed",
-            kind="int",
-            default=0,
-            min=0,
-            max=9999,
-            step=1,
-            advanced=True,
-            help="Starts the network and the choice of crops: the same seed gives the same picture.",
-        ),
+        SEED,
     ),
 )
 
