@@ -17,13 +17,13 @@ from denoisers.studio import Studio
 
 
 def untrained(**arguments):
-    """Weights at a third of torch's default: the untrained answer then stays near [0, 1]."""
+    """No weight left at its first value, where the coupling networks say nothing."""
     torch.manual_seed(0)
     network = build("invdn", **arguments)
     with torch.no_grad():
         for parameter in network.parameters():
             if parameter.requires_grad:
-                parameter *= 1 / 3
+                parameter += 0.02 * torch.randn_like(parameter)
     make_stoppable(network)
     return network.eval().requires_grad_(False)
 
@@ -157,6 +157,17 @@ def test_a_part_shows_what_the_whole_will(studio):
     window = studio.generate(part, 0.1, seed=6)[0]
     assert window.shape == part.shape == (78, 112, 3)
     np.testing.assert_allclose(window[32:, 32:-32], whole[40 + 32 :, 48 + 32 : 160 - 32], atol=1 / 255)
+
+
+def test_a_window_is_the_part_found_without_the_rest(studio):
+    image = picture(118, 203)
+    analysis = studio.analyse(image)
+    cut = slice(3, 30), slice(12, None)
+    part, window = studio.part(analysis, *cut), studio.window(image, *cut)
+    assert (window.shape, window.grid, window.corner) == (part.shape, part.grid, part.corner)
+    np.testing.assert_array_equal(window.noise(np.random.default_rng(1)), part.noise(np.random.default_rng(1)))
+    np.testing.assert_allclose(window.latent[8:-8, 8:], part.latent[8:-8, 8:], atol=1e-3)
+    np.testing.assert_allclose(studio.invert(window), image[12:118, 48:], atol=1e-5)
 
 
 def test_no_samples_is_refused(studio):

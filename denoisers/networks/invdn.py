@@ -16,6 +16,9 @@ from torch.nn import functional
 SIGNS = ((1, 1, 1, 1), (1, -1, 1, -1), (1, 1, -1, -1), (1, -1, -1, 1))
 """The four Haar bands as signs of top left, top right, bottom left, bottom right; the first is the mean."""
 
+START = 2.0
+"""H of an untrained coupling, so that y1 = x1 and y2 = 2.14 x2: see ``InvDN``."""
+
 
 class Haar(nn.Module):
     """C channels -> 4 C at half the size, band by band: the means of all channels come first."""
@@ -72,6 +75,9 @@ class Coupling(nn.Module):
         self.F = ResBlock(rest, picture, width)
         self.G = ResBlock(picture, rest, width)
         self.H = ResBlock(picture, rest, width)
+        for block, bias in ((self.F, 0.0), (self.G, 0.0), (self.H, START)):
+            nn.init.zeros_(block.conv3.weight)
+            nn.init.constant_(block.conv3.bias, bias)
 
     def scale(self, y1):
         return torch.exp(2 * torch.sigmoid(self.H(y1).to(y1.dtype)) - 1)
@@ -95,7 +101,9 @@ class InvDN(nn.Module):
     ``forward(x, latent)`` restores: x analysed, its latent replaced, inverted; without a latent by zeros, the
     mean of N(0, I). Pictures are float32, also under autocast.
 
-    No weight is set specially: the authors keep torch's defaults, and the untrained answer is far off [0, 1].
+    Untrained, it is the Haar transform with its details amplified by some hundreds, as far as N(0, I) asks, so that
+    restoring begins at the low-resolution picture enlarged. The authors keep torch's defaults, which begin far off
+    [0, 1] and which a short training does not overcome.
     """
 
     takes_sigma = False

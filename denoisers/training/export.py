@@ -41,6 +41,8 @@ def export(run) -> str:
         "date": end["date"],
         "storage": f"float16; averaged weights (EMA {recipe.optimiser.ema})",
     }
+    if recipe.start:
+        facts["start"] = recipe.start
     if scored and "psnr" in scored[-1]:
         facts["validation"] = f"{scored[-1]['psnr']} dB on held-back scenes"
     return "\n".join([f"[{recipe.name}]", *(f"{name} = {toml(value)}" for name, value in facts.items())])

@@ -211,12 +211,12 @@ def _found(folder, shots, problems, least, what) -> Found:
         return CROP.sub("", shot.view) if cut else shot.view
 
     if len(shots) < least:
-        raise DataError(f"{len(shots)} {what} in '{folder}', and {least} are needed.{_first(problems)}\n{LAYOUTS}")
+        raise DataError(f"{len(shots)} {what} in '{folder}', and {least} are needed.{first(problems)}\n{LAYOUTS}")
     examples = [Example(*key, scene(shot)) for key, shot in shots.items()]
     return Found(examples, Counter(shot.layout for shot in shots.values()), problems)
 
 
-def _first(problems) -> str:
+def first(problems) -> str:
     """The first few problems, a line each."""
     more = f"\n- and {len(problems) - 5} more" if len(problems) > 5 else ""
     return "".join(f"\n- {path}: {reason}" for path, reason in problems[:5]) + more
@@ -415,7 +415,7 @@ def read(examples, smallest: int = 1, least: int = 1, cache=None, on_progress=No
         folder = f" in '{os.path.commonpath([path.parent for path in paths])}'" if paths else ""
         raise DataError(
             f"{len(good)} of {len(examples)} examples{folder} are good, and {least} are needed."
-            f"{_first(good.problems)}\n{LAYOUTS}"
+            f"{first(good.problems)}\n{LAYOUTS}"
         )
     return good
 
@@ -516,7 +516,7 @@ def check(folder) -> Summary:
     sizes = []
     for path in sorted(files):
         try:
-            sizes.append(_size(path))
+            sizes.append(size_of(path))
         except Exception:  # decoders raise nearly everything on damaged headers
             problems.append(Problem(path, "damaged, or no picture"))
     sizes.sort(key=lambda size: size[0] * size[1])
@@ -533,7 +533,7 @@ def check(folder) -> Summary:
     )
 
 
-def _size(path) -> tuple[int, int]:
+def size_of(path) -> tuple[int, int]:
     """(width, height) by the header, as stored: an EXIF orientation may swap them."""
     import tifffile
     from PIL import Image

@@ -32,10 +32,10 @@ from .recipe import Recipe
 from .sources import open_data
 from .validation import Validation
 
-REPORT_EVERY = 5.0
+REPORT_EVERY = 2.0
 """Seconds between two "train" events."""
-SAVE_EVERY = 120.0
-"""Seconds between two checkpoints."""
+SAVE_EVERY = 30.0
+"""Seconds between two checkpoints: what a training that is killed loses at most."""
 
 
 class Diverged(DenoiserError):
@@ -73,9 +73,11 @@ class Average:
 class Events:
     """``events.jsonl``: one JSON object a line, with ``event``, ``time``, and mostly ``step`` and ``seconds`` trained.
 
-    problem: path, reason, of a file left out; start: recipe, parameters, steps, minutes, device; train: loss, lr,
-    pictures_per_second (crops), megapixels seen, progress; validation: psnr, ssim, preview; end: reason
-    ("finished", "stopped"), megapixels, date.
+    problem: path, reason, of a file left out; start: recipe, parameters, steps, minutes, device, noisy (psnr and ssim
+    of the held-back pictures as they are); train: loss, lr, pictures_per_second (crops), megapixels seen, progress;
+    validation: psnr, ssim, preview, the first one untrained; default: the same of the method's default weights, and
+    weights, their name; end: reason ("finished", "stopped"), megapixels, date. A training that was killed goes on from
+    an earlier step than it has told last: its next start says from which.
     """
 
     def __init__(self, path: Path | None):
@@ -205,7 +207,9 @@ def train(
         write_atomically(run / "recipe.json", lambda part: part.write_text(recipe.model_dump_json(indent=1)))
     count = sum(p.numel() for p in network.parameters())
     facts = dict(recipe=recipe.name, parameters=count, steps=total, minutes=minutes, device=device)
-    events.write("start", step=step, seconds=round(seconds, 1), **facts)
+    events.write("start", step=step, seconds=round(seconds, 1), noisy=validation.noisy(), **facts)
+    if step == 0:
+        validate()
     stop = threading.Event()
     with stopped_by_signals(stop):
         saved = reported = time.monotonic()
@@ -260,6 +264,8 @@ def train(
     save()
     validate()
     reason = "finished" if progress >= 1 else "stopped"
+    if first and validation and reason == "finished" and (scores := validation.default()):
+        events.write("default", **scores)
     end = dict(step=step, seconds=round(seconds, 1), megapixels=round(pixels / 1e6, 2), date=f"{date.today()}")
     events.write("end", reason=reason, **end)
     (run / "stop").unlink(missing_ok=True)

@@ -99,12 +99,13 @@ def noise2same_pro_literal(r, p, x, mask):
 # InvDN: Liu et al., "Invertible Denoising Network: A Light Solution for Real Noise Removal", CVPR 2021.
 
 
-def invdn_forward(low, clean, weight: float = 16.0):
-    """weight x sum (low - bicubic_quarter(clean))^2, mean over the batch (InvDN, eq. 3; weight = scale^2).
+def invdn_forward(low, clean):
+    """scale^2 x sum (low - bicubic(clean, 1/scale))^2, mean over the batch (InvDN, eq. 3).
 
-    ``low`` is N x 3 x H/4 x W/4, ``clean`` N x 3 x H x W.
+    ``low`` is N x 3 x H/scale x W/scale, ``clean`` N x 3 x H x W; the scale is 4 as published.
     """
-    return weight * (low - bicubic_quarter(clean)).square().sum() / len(low)
+    scale = clean.shape[-1] // low.shape[-1]
+    return scale**2 * (low - bicubic(clean, scale)).square().sum() / len(low)
 
 
 def invdn_backward(restored, clean):
@@ -115,19 +116,22 @@ def invdn_backward(restored, clean):
     return charbonnier(restored, clean, reduction="sum")
 
 
-def bicubic_quarter(x) -> torch.Tensor:
-    """MATLAB's imresize(x, 1/4): bicubic, antialiased, symmetric edges.
+def bicubic(x, scale: int) -> torch.Tensor:
+    """MATLAB's imresize(x, 1/scale): bicubic, antialiased, symmetric edges.
 
-    ``x`` is N x C x H x W, H and W multiples of 4 from 8; returns N x C x H/4 x W/4. Output i looks at the 16 inputs
-    around 4 i + 1.5, weighted by Keys' kernel (IEEE TASSP 1981, a = -1/2) stretched four times.
+    ``x`` is N x C x H x W, H and W multiples of ``scale``, from 2 ``scale`` up, ``scale`` even; returns N x C x H/scale
+    x W/scale. Output i looks at the 4 ``scale`` inputs around scale (i + 1/2) - 1/2, weighted by Keys' kernel (IEEE
+    TASSP 1981, a = -1/2) stretched ``scale`` times.
     """
-    t = (torch.arange(16, dtype=x.dtype, device=x.device) - 7.5).abs() / 4
+    taps = 4 * scale
+    t = (torch.arange(taps, dtype=x.dtype, device=x.device) - (taps - 1) / 2).abs() / scale
     kernel = torch.where(t <= 1, 1.5 * t**3 - 2.5 * t**2 + 1, -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2)
     kernel = kernel / kernel.sum()
+    border = 3 * scale // 2
     for axis in (2, 3):
-        first, last = x.narrow(axis, 0, 6), x.narrow(axis, x.shape[axis] - 6, 6)
+        first, last = x.narrow(axis, 0, border), x.narrow(axis, x.shape[axis] - border, border)
         x = torch.cat([first.flip(axis), x, last.flip(axis)], axis)
-        shape, stride = ((1, 1, 16, 1), (4, 1)) if axis == 2 else ((1, 1, 1, 16), (1, 4))
+        shape, stride = ((1, 1, taps, 1), (scale, 1)) if axis == 2 else ((1, 1, 1, taps), (1, scale))
         x = F.conv2d(x, kernel.reshape(shape).expand(x.shape[1], -1, -1, -1), stride=stride, groups=x.shape[1])
     return x
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ..errors import ParameterError
 from ..networks import ARCHITECTURES
 from ..noise.models import MODELS
+from ..weights import read_ours
 
 FOLDER = Path(__file__).parent / "recipes"
 
@@ -95,6 +96,9 @@ class Recipe(Part):
     method: str
     tag: str
     seed: int = 0
+    start: str | None = None
+    """Weights of the catalogue to begin with, METHOD.TAG, of the same architecture and arguments; from scratch if
+    none are named."""
     network: dict
     data: Data
     noise: Noise = Noise()
@@ -106,6 +110,8 @@ class Recipe(Part):
     def known(self):
         if self.network.get("architecture") not in ARCHITECTURES:
             raise ValueError(f"[network] architecture must be one of {', '.join(ARCHITECTURES)}")
+        if self.start is not None and "." not in self.start:
+            raise ValueError(f"start must be METHOD.TAG, not {self.start!r}")
         return self
 
     @property
@@ -113,10 +119,17 @@ class Recipe(Part):
         return f"{self.method}.{self.tag}"
 
     def build(self):
-        """The untrained network."""
+        """The network as the training begins with it. Raises DenoiserError: ``start`` does not fit."""
         from ..networks import build
 
-        return build(**self.network)
+        network = build(**self.network)
+        if self.start:
+            weights = read_ours(*self.start.split(".", 1)).state_dict()
+            try:
+                network.load_state_dict(weights)
+            except RuntimeError as error:
+                raise ParameterError(f"start: {self.start} is not a network of this recipe's size.") from error
+        return network
 
 
 def names() -> list[str]:

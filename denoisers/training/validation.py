@@ -6,7 +6,7 @@ import numpy as np
 
 from ..denoiser import apply
 from ..metrics import psnr, ssim
-from ..registry import method
+from ..registry import method, tags
 from ..run import Run
 
 SIDE, COUNT = 256, 12
@@ -38,22 +38,43 @@ class Validation:
         if self.network is None:
             self.network = self.recipe.build().to(self.device).eval().requires_grad_(False)
         self.network.load_state_dict(weights)
-        restored = [self.restore(noisy, sigma) for noisy, _, sigma in self.crops]
-        scored = [(r, clean) for r, (_, clean, _) in zip(restored, self.crops, strict=True) if clean is not None]
-        answer = {"preview": self.preview(restored, step)}
-        if scored:
-            answer |= {"psnr": round(float(np.mean([psnr(r, c) for r, c in scored])), 3)}
-            answer |= {"ssim": round(float(np.mean([ssim(r, c) for r, c in scored])), 4)}
-        return answer
+        return self.judge(self.network, f"{step:07d}.png")
 
-    def restore(self, noisy, sigma):
+    def default(self) -> dict:
+        """The same of the method's default weights, and their ``weights`` name; empty if it has none."""
+        from ..weights import read_network
+
+        name = self.recipe.method
+        if not tags(name):
+            return {}
+        tag = tags(name)[0]
+        return {"weights": f"{name}.{tag}"} | self.judge(read_network(name, tag, self.device), "default.png")
+
+    def noisy(self) -> dict:
+        """The scores of the crops as they are."""
+        return self.scores([noisy for noisy, _, _ in self.crops])
+
+    def judge(self, network, name: str) -> dict:
+        restored = [self.restore(network, noisy, sigma) for noisy, _, sigma in self.crops]
+        return {"preview": self.preview(restored, name)} | self.scores(restored)
+
+    def scores(self, restored) -> dict:
+        scored = [(r, clean) for r, (_, clean, _) in zip(restored, self.crops, strict=True) if clean is not None]
+        if not scored:
+            return {}
+        return {
+            "psnr": round(float(np.mean([psnr(r, c) for r, c in scored])), 3),
+            "ssim": round(float(np.mean([ssim(r, c) for r, c in scored])), 4),
+        }
+
+    def restore(self, network, noisy, sigma):
         module = method(self.recipe.method)
-        params = module.SPEC.resolve({"sigma": sigma} if self.network.takes_sigma else {})
-        restored, _ = apply(module, noisy, run=Run(), network=self.network, device=self.device, **params)
+        params = module.SPEC.resolve({"sigma": sigma} if network.takes_sigma else {})
+        restored, _ = apply(module, noisy, run=Run(), network=network, device=self.device, **params)
         return restored
 
-    def preview(self, restored, step):
-        """Rows of noisy | restored | clean, as ``previews/STEP.png``."""
+    def preview(self, restored, name: str) -> str:
+        """Rows of noisy | restored | clean, as ``previews/NAME``."""
         from PIL import Image
 
         side = min(min(noisy.shape[:2]) for noisy, _, _ in self.crops)
@@ -62,7 +83,6 @@ class Validation:
             columns = [p[:side, :side] for p in (noisy, answer, clean) if p is not None]
             rows.append(np.clip(np.concatenate(columns, 1), 0, 1))
         self.folder.mkdir(parents=True, exist_ok=True)
-        name = f"{step:07d}.png"
         Image.fromarray((np.concatenate(rows) * 255 + 0.5).astype(np.uint8)).save(self.folder / name)
         return name
 

@@ -336,7 +336,7 @@ def test_two_fingers_move_the_picture(browser, address):
     with another_page(browser, address, has_touch=True) as page:
         x, y = place(page)
         press(page, "1")
-        expect(page.locator(ZOOM)).to_have_text("100 %")
+        page.wait_for_timeout(800)
         before = pixel_at(page, x, y)
         fingers(page, [((x - 40, y), (x + 50, y + 60)), ((x + 40, y), (x + 130, y + 60))])
         assert zoom_of(page) == pytest.approx(100, abs=3)
@@ -347,11 +347,10 @@ def test_one_finger_moves_the_picture_and_the_divider(browser, address):
     with another_page(browser, address, has_touch=True) as page:
         x, y = place(page)
         press(page, "1")
+        page.wait_for_timeout(800)  # the zoom comes to rest, or it would move the picture under the finger
         before = pixel_at(page, x, y)
         fingers(page, [((x, y), (x + 60, y + 50))])
-        # Browsers swallow the first pixels of a touch, to tell a drag from a tap.
-        after = pixel_at(page, x + 60, y + 50)
-        assert all(abs(a - b) <= 25 for a, b in zip(after, before, strict=True))
+        assert near(pixel_at(page, x + 60, y + 50), before)
         handle = page.locator(".divider i").bounding_box()
         x, y = handle["x"] + 22, handle["y"] + 22
         fingers(page, [((x, y), (x + page.locator(".stage").bounding_box()["width"] / 4, y))])

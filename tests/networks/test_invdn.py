@@ -1,5 +1,6 @@
 """InvDN against numbers of the authors' own classes, and against its promise to lose nothing."""
 
+import math
 import threading
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from torch import nn
 
 from denoisers.networks import build
-from denoisers.networks.invdn import Coupling, Haar
+from denoisers.networks.invdn import START, Coupling, Haar
 
 
 def filled(network):
@@ -112,7 +113,7 @@ def test_autocast_rounds_no_picture():
 
 def test_a_coupling_block_looks_as_far_as_it_says():
     """A change ``reach`` + 1 pixels away changes nothing; nearer ones do, both ways."""
-    block = Coupling(3, 9, 8)
+    block = filled(Coupling(3, 9, 8))
     for function in (block, block.inverse):
         x = torch.rand(1, 12, 31, 31)
         nudged = x.clone()
@@ -120,6 +121,25 @@ def test_a_coupling_block_looks_as_far_as_it_says():
         with torch.inference_mode():
             changed = (function(nudged) != function(x)).any(1)[0].nonzero() - 15
         assert changed.abs().max() == block.reach == 6
+
+
+@pytest.mark.parametrize("blocks", [(2,), (2, 2)])
+def test_untrained_it_begins_at_the_low_resolution_picture(blocks):
+    network, x = build("invdn", blocks=blocks, width=8), wave()
+    low, _ = network.analyse(x)
+    torch.testing.assert_close(low, nn.functional.avg_pool2d(x, network.multiple))
+    enlarged = nn.functional.interpolate(low, scale_factor=network.multiple, mode="nearest")
+    torch.testing.assert_close(network(x), enlarged)
+
+
+def test_untrained_it_shrinks_a_drawn_latent():
+    """Two couplings divide by e^s twice, and three bands of it meet in each pixel."""
+    network = build("invdn", blocks=(2,), width=8)
+    latent = torch.randn(1, 9, 64, 64, generator=torch.Generator().manual_seed(0))
+    s = math.tanh(START / 2)  # 2 sigmoid - 1
+    with torch.inference_mode():
+        spread = network.inverse(torch.zeros(1, 3, 64, 64), latent).std().item()
+    assert spread == pytest.approx(3**0.5 / math.exp(2 * s), rel=0.02)
 
 
 def test_threads_share_a_network(compact):

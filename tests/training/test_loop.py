@@ -16,7 +16,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from skimage import data as pictures
 
-from denoisers import networks
+from denoisers import networks, weights
 from denoisers.errors import DenoiserError, ParameterError
 from denoisers.training import export, loop, recipe
 
@@ -165,6 +165,16 @@ def test_every_recipe_reads_and_builds(name):
     facts = recipe.load(name)
     assert facts.name == name
     assert sum(p.numel() for p in facts.build().parameters()) > 1000
+
+
+def test_a_training_begins_with_the_weights_it_names():
+    facts = recipe.load("noise2noise.gaussian").model_copy(update={"start": "noise2noise.gaussian"})
+    shipped = weights.read_ours("noise2noise", "gaussian").state_dict()
+    for name, value in facts.build().state_dict().items():
+        torch.testing.assert_close(value, shipped[name])
+    other = facts.model_copy(update={"network": facts.network | {"width": 8}})
+    with pytest.raises(ParameterError, match="noise2noise.gaussian is not a network of this recipe's size"):
+        other.build()
 
 
 @pytest.mark.parametrize(

@@ -103,19 +103,25 @@ def test_invdn_terms():
 TAPS = [v / 4096 for v in (987, 745, 399, 93, -49, -75, -45, -7)]
 
 
-def test_bicubic_quarter_weighs_as_matlabs_imresize():
+def test_bicubic_weighs_as_matlabs_imresize():
     x = torch.zeros(1, 2, 32, 32)
     x[0, 0, 13, 16] = 1  # output i looks around 4 i + 1.5: (3, 3) is 0.5 and 2.5 away, (2, 4) is 3.5 and 1.5
     x[0, 1, 0, 31] = 1  # symmetric edges: seen again at -1 and 32
-    inside, corner = losses.bicubic_quarter(x)[0]
+    inside, corner = losses.bicubic(x, 4)[0]
     assert inside[3, 3].item() == pytest.approx(TAPS[0] * TAPS[2], abs=1e-7)
     assert inside[2, 4].item() == pytest.approx(TAPS[3] * TAPS[1], abs=1e-7)
     assert corner[0, 7].item() == pytest.approx((TAPS[1] + TAPS[2]) ** 2, abs=1e-7)
     assert inside.sum().item() == pytest.approx(1 / 16, abs=1e-6)
 
 
-def test_bicubic_quarter_keeps_a_constant_up_to_the_edge():
-    torch.testing.assert_close(losses.bicubic_quarter(torch.full((1, 1, 8, 12), 0.3)), torch.full((1, 1, 2, 3), 0.3))
+@pytest.mark.parametrize("scale", [2, 4])
+def test_bicubic_keeps_a_constant_and_a_slope(scale):
+    constant = torch.full((1, 1, 2 * scale, 3 * scale), 0.3)
+    torch.testing.assert_close(losses.bicubic(constant, scale), torch.full((1, 1, 2, 3), 0.3))
+    at = torch.arange(12 * scale, dtype=torch.float32)
+    middles = at.reshape(12, scale).mean(1)
+    row = losses.bicubic(at.expand(1, 1, 2 * scale, -1), scale)[0, 0, 0]
+    torch.testing.assert_close(row[2:-2], middles[2:-2])
 
 
 def test_gan():
