@@ -125,6 +125,14 @@ def batch(args):
     print(f"{reason.capitalize()}: {args.output}", file=sys.stderr)
 
 
+def benchmark(args):
+    from . import benchmark
+
+    names = args.names and args.names.split(",")
+    options = dict(pictures=args.pictures, crop=args.crop, events=args.events)
+    print(benchmark.markdown(benchmark.benchmark(args.set, args.output, names, **options)))
+
+
 def progress(name):
     return lambda fraction, preview=None: print(f"\r{name} {fraction:4.0%}", end="", file=sys.stderr, flush=True)
 
@@ -170,6 +178,14 @@ def main(argv=None) -> int:
     trainer.add_argument("--device", default="auto", help="auto, cpu, cuda:0, mps")
     trainer.add_argument("--threads", type=int, help="CPU threads")
     trainer.set_defaults(run_command=train)
+    scorer = commands.add_parser("benchmark", help="score denoisers on sets of pictures; goes on where it stopped")
+    scorer.add_argument("--set", action="append", required=True, help="folder of clean pictures or pairs, or: samples")
+    scorer.add_argument("-o", "--output", required=True, help="results file, JSON")
+    scorer.add_argument("--names", help="METHOD or METHOD.TAG, separated by commas; default: all")
+    scorer.add_argument("--pictures", type=int, help="at most this many of each set, evenly spread")
+    scorer.add_argument("--crop", type=int, help="side of the central crop, pixels")
+    scorer.add_argument("--events", help="file to which progress is added, a JSON object a line")
+    scorer.set_defaults(run_command=benchmark)
     args, rest = parser.parse_known_args(argv)
     if rest and args.command not in ("denoise", "batch"):
         parser.error(f"unknown: {' '.join(rest)}")

@@ -96,8 +96,8 @@ SHARES = ("salt_and_pepper", "impulse", "bernoulli", "text", "watermark", "jpeg"
 """Models whose level is a share, of pixels or of quality; that of the others is a standard deviation."""
 
 
-def add_noise(image, model: str = "gaussian", level: float = 25 / 255, seed: int = 0) -> np.ndarray:
-    """A noisy copy of a clean picture, H x W x C float32, clipped to [0, 1] as a file would be.
+def add_noise(image, model: str = "gaussian", level: float = 25 / 255, seed: int = 0, clip: bool = True) -> np.ndarray:
+    """A noisy copy of a clean picture, H x W x C float32, clipped to [0, 1] as a file would be unless told not to.
 
     ``model`` is a name in `MODELS`; ``level`` from 0 to 1 is a standard deviation or a share, as the model says.
     The same seed gives the same noise.
@@ -108,4 +108,5 @@ def add_noise(image, model: str = "gaussian", level: float = 25 / 255, seed: int
         raise ParameterError(f"There is no noise model {model!r}; there is {', '.join(MODELS)}.")
     if not 0 <= level <= 1:
         raise ParameterError(f"The noise level is {level:g}; it must lie between 0 and 1.")
-    return np.clip(MODELS[model](to_float(image), level, np.random.default_rng(seed)), 0, 1)
+    noisy = MODELS[model](to_float(image), level, np.random.default_rng(seed))
+    return np.clip(noisy, 0, 1) if clip else noisy

@@ -1,0 +1,147 @@
+"""The benchmark: what it scores, that it goes on where it stopped, and that its numbers come out again."""
+
+import json
+
+import numpy as np
+import pytest
+
+import denoisers
+from denoisers import benchmark, weights
+from denoisers.__main__ import main
+from denoisers.errors import DataError, DenoiserError, ParameterError
+
+
+@pytest.fixture
+def pairs(tmp_path, noisy, astronaut):
+    """A folder of two noisy/clean pairs of different sizes."""
+    folder = tmp_path / "photos"
+    for kind in ("noisy", "clean"):
+        (folder / kind).mkdir(parents=True)
+    for i in range(2):
+        cut = np.s_[: 40 + 8 * i, :48]
+        denoisers.images.write(folder / "noisy" / f"{i}.png", noisy[cut])
+        denoisers.images.write(folder / "clean" / f"{i}.png", astronaut[cut])
+    return folder
+
+
+def find(results, condition, model):
+    (row,) = (r for r in results["rows"] if (r["condition"], r["model"]) == (condition, model))
+    return row
+
+
+def test_pairs_are_scored_as_photographed_and_blind(pairs, tmp_path):
+    results = benchmark.benchmark([pairs], tmp_path / "r.json", ["wavelet"])
+    assert [(r["set"], r["condition"], r["model"]) for r in results["rows"]] == [
+        ("photos", "photographed", "noisy"),
+        ("photos", "photographed", "wavelet"),
+    ]
+    found = find(results, "photographed", "wavelet")
+    expected = []
+    for name in ("0.png", "1.png"):
+        noisy, clean = (denoisers.images.read(pairs / kind / name).pixels for kind in ("noisy", "clean"))
+        expected.append(denoisers.metrics.psnr(denoisers.load("wavelet").denoise(noisy).image, clean))
+    assert [one["psnr"] for one in found["each"]] == pytest.approx(expected, abs=1e-3)
+    assert found["psnr"] == pytest.approx(np.mean(expected), abs=1e-3)
+    assert found["psnr"] > find(results, "photographed", "noisy")["psnr"]
+    assert found["seconds_per_megapixel"] > 0
+
+
+def test_clean_pictures_get_every_noise_and_only_white_noise_is_told(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        benchmark, "open_model", lambda name: Spy(denoisers.load(name), lambda given: asked.append(given.get("sigma")))
+    )
+    results = benchmark.benchmark(["samples"], tmp_path / "r.json", ["tv"], pictures=1, crop=24)
+    assert [r["condition"] for r in results["rows"] if r["model"] == "tv"] == list(benchmark.CONDITIONS)
+    assert asked[1::2] == [15 / 255, 25 / 255, 50 / 255, None, None]  # before each, one to load what there is to load
+    clean = benchmark.Set("samples", 1, 24).open("astronaut").clean
+    white = clean + np.float32(25 / 255) * np.random.default_rng(0).standard_normal(clean.shape, np.float32)
+    assert find(results, "sigma 25", "noisy")["psnr"] == pytest.approx(denoisers.metrics.psnr(white, clean), abs=1e-3)
+
+
+class Spy:
+    def __init__(self, model, tell):
+        self.model, self.spec, self.tell = model, model.spec, tell
+
+    def denoise(self, image, **given):
+        self.tell(given)
+        return self.model.denoise(image, **given)
+
+
+def test_it_goes_on_after_the_last_row(pairs, tmp_path, monkeypatch):
+    output, ran = tmp_path / "r.json", []
+    real = benchmark.row
+    monkeypatch.setattr(benchmark, "row", lambda s, c, name, *rest: (ran.append(name), real(s, c, name, *rest))[1])
+    first = benchmark.benchmark([pairs], output, ["tv"])
+    again = benchmark.benchmark([pairs], output, ["wavelet", "tv"], events=tmp_path / "events.jsonl")
+    assert ran == ["noisy", "tv", "wavelet"]
+    assert find(again, "photographed", "tv") == find(first, "photographed", "tv")
+    assert json.loads(output.read_text()) == again
+    last = json.loads((tmp_path / "events.jsonl").read_text().splitlines()[-1])
+    assert (last["event"], last["reason"], last["done"]) == ("end", "finished", 3)
+
+
+def test_other_weights_are_scored_anew(pairs, tmp_path, monkeypatch):
+    output = tmp_path / "r.json"
+    benchmark.benchmark([pairs], output, ["adnet.awgn"])
+    facts = json.loads(output.read_text())
+    facts["rows"][1] |= {"file": "of another training", "psnr": 99.0}
+    output.write_text(json.dumps(facts))
+    results = benchmark.benchmark([pairs], output, ["adnet"])
+    assert len(results["rows"]) == 2 and find(results, "photographed", "adnet.awgn")["psnr"] < 99
+
+
+def test_other_pictures_need_another_file(pairs, tmp_path):
+    benchmark.benchmark([pairs], tmp_path / "r.json", ["tv"])
+    with pytest.raises(ParameterError, match="name another file"):
+        benchmark.benchmark([pairs], tmp_path / "r.json", ["tv"], crop=16)
+
+
+def test_networks_say_what_they_cost():
+    facts = benchmark.cost("drunet.camera")
+    assert facts["parameters"] == weights.entry("drunet", "camera")[1]["parameters"]
+    assert 200_000 < facts["macs_per_pixel"] < 400_000  # 17.8 G at 256 x 256
+    assert benchmark.cost("nlm") == {}
+
+
+def test_names_stand_for_all_their_weights():
+    assert benchmark.models(["drunet", "nlm"]) == ["drunet.camera", "drunet.awgn", "nlm"]
+    assert benchmark.models(["drunet.awgn"]) == ["drunet.awgn"]
+    everything = benchmark.models(None)
+    assert {name.partition(".")[0] for name in everything} == set(denoisers.names()) - {"own"}
+
+
+@pytest.mark.parametrize(
+    ("sets", "names", "say"),
+    [
+        (["nowhere"], ["tv"], "nowhere"),
+        (["samples"], ["drunet.unheard"], "drunet.unheard"),
+        (["samples"], ["unheard"], "unheard"),
+        (["samples", "samples"], ["tv"], "same name"),
+    ],
+)
+def test_what_is_not_there_is_named(tmp_path, sets, names, say):
+    with pytest.raises(DenoiserError, match=say):
+        benchmark.benchmark(sets, tmp_path / "r.json", names)
+
+
+@pytest.mark.parametrize("text", ["no JSON", "[]", '{"rows": []}'])
+def test_a_file_that_holds_no_results_is_told(tmp_path, text):
+    (tmp_path / "r.json").write_text(text)
+    with pytest.raises(DataError, match="r.json"):
+        benchmark.read(tmp_path / "r.json")
+
+
+def test_command_line(tmp_path, capsys):
+    words = ["benchmark", "--set", "samples", "-o", str(tmp_path / "r.json"), "--names", "tv,wavelet"]
+    assert main([*words, "--pictures", "1", "--crop", "16"]) == 0
+    printed = capsys.readouterr().out
+    assert "| samples, sigma 25 |" in printed and printed.count("**") == 2 * len(benchmark.CONDITIONS)
+
+
+def test_published_figures_name_methods_and_conditions_we_have():
+    from denoisers.registry import METHODS
+
+    for figure in benchmark.published():
+        assert figure["model"] in METHODS
+        assert set(figure["scores"]) <= {*benchmark.CONDITIONS, benchmark.PHOTOGRAPHED} and figure["note"]
