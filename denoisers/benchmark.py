@@ -280,6 +280,22 @@ def read(path) -> dict:
     return results
 
 
+def ranking(results: dict, white: bool) -> list[str]:
+    """The models, best first by mean PSNR over the tests with white noise, or over those as photographed.
+
+    Only models that all those tests have; none where there is no such test.
+    """
+    tests = {}
+    for found in results["rows"]:
+        white_noise = found["condition"] in CONDITIONS and CONDITIONS[found["condition"]].model == "gaussian"
+        if found["model"] != NOISY and (white_noise if white else found["condition"] == PHOTOGRAPHED):
+            tests.setdefault((found["set"], found["condition"]), {})[found["model"]] = found["psnr"]
+    if not tests:
+        return []
+    everywhere = set.intersection(*map(set, tests.values()))
+    return sorted(everywhere, key=lambda name: -sum(scores[name] for scores in tests.values()))
+
+
 def line(found: dict) -> str:
     head = f"{found['set']:12} {found['condition']:12} {found['model']:24}"
     speed = f"{found['seconds_per_megapixel']:8.1f} s/MP" if "seconds_per_megapixel" in found else ""

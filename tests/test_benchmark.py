@@ -145,3 +145,14 @@ def test_published_figures_name_methods_and_conditions_we_have():
     for figure in benchmark.published():
         assert figure["model"] in METHODS
         assert set(figure["scores"]) <= {*benchmark.CONDITIONS, benchmark.PHOTOGRAPHED} and figure["note"]
+
+
+def test_the_ranking_is_by_kind_of_noise():
+    def row(condition, **scores):
+        return [{"set": "s", "condition": condition, "model": name, "psnr": psnr} for name, psnr in scores.items()]
+
+    rows = row("photographed", noisy=40, a=30, b=31, c=32) + row("sigma 25", a=29, b=20, c=40)
+    rows += row("sigma 50", noisy=14, a=25, b=30) + row("text 25 %", a=1, b=50)
+    assert benchmark.ranking({"rows": rows}, white=False) == ["c", "b", "a"]
+    assert benchmark.ranking({"rows": rows}, white=True) == ["a", "b"]
+    assert benchmark.ranking({"rows": row("text 25 %", a=1)}, white=True) == []

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 
 from ..methods.noise2same import moments
-from ..noise import estimate_sigma
 
 
 @dataclass
@@ -43,14 +42,14 @@ class Photographed:
     Args:
         pictures: (noisy, target, clean) arrays, H x W x 3, uint8, uint16 or float in [0, 1]; target may be noisy
             too, clean None.
+        sigmas: the noise level of each that a network is told, image units.
         standardise: see ``recipe.Data``.
     """
 
-    def __init__(self, pictures, standardise: bool = False):
-        self.pictures = pictures
+    def __init__(self, pictures, sigmas, standardise: bool = False):
+        self.pictures, self.sigmas = pictures, sigmas
         self.areas = [p[0].shape[0] * p[0].shape[1] for p in pictures]
         self.sides = [min(p[0].shape[:2]) for p in pictures]
-        self.sigmas = [noise_level(*p) for p in pictures]
         self.scales = [moments(to_float(p[0])) for p in pictures] if standardise else None
 
     def crop(self, k, window, rng):
@@ -83,16 +82,6 @@ class Made:
         if self.noisy_target:
             target, _, mask = self.noise(clean, rng, self.small[k])
         return noisy, target, sigma, clean, mask
-
-
-def noise_level(noisy, target, clean) -> float:
-    """Standard deviation of the noise of a photographed picture, image units: against the clean picture; else half
-    the power of the difference of two noisy ones; else estimated."""
-    if clean is not None:
-        return deviation(noisy, clean)
-    if target is not noisy:
-        return deviation(noisy, target) / 2**0.5
-    return estimate_sigma(to_float(noisy))
 
 
 def deviation(noisy, target) -> float:

@@ -79,7 +79,10 @@ def open_data(recipe: Recipe, data, cache=None):
         for name in names:
             train, validation = folders.split(find(finder, name), seed=recipe.seed)
             known = finder is folders.pairs  # the targets are clean
-            photographed.append(Photographed(given(decode(train), known, recipe), d.standardise))
+            pictures = given(decode(train), known, recipe)
+            # In use the level is an estimate, so here it is the same one, right or wrong.
+            sigmas = [estimate_sigma(noisy) for noisy, _, _ in pictures]
+            photographed.append(Photographed(pictures, sigmas, d.standardise))
             held_back += given_pairs(decode(validation, least=0), known)
     sources = [(source, (1 - d.made_share) / len(photographed)) for source in photographed]
     if d.clean:
@@ -88,7 +91,8 @@ def open_data(recipe: Recipe, data, cache=None):
         pictures, noise = [clean for _, clean in decode(train)], recipe.noise
         make = noise_maker(noise)
         if d.copies:
-            source = Photographed(copies(pictures, make, recipe), d.standardise)
+            noisy = copies(pictures, make, recipe)
+            source = Photographed(noisy, [deviation(one, clean) for one, _, clean in noisy], d.standardise)
         else:
             source = Made(pictures, make, noisy_target=recipe.objective.name == "noise2noise")
         sources.append((source, d.made_share if photographed else 1.0))
@@ -109,12 +113,8 @@ def given(pictures, known: bool, recipe):
 
 
 def given_pairs(pictures, known: bool):
-    """Held-back photographs as (noisy, clean, sigma); sigma is estimated where no clean picture tells it."""
-    pairs = []
-    for noisy, target in pictures:
-        sigma = deviation(noisy, target) if known else estimate_sigma(to_float(noisy))
-        pairs.append((to_float(noisy), to_float(target) if known else None, sigma))
-    return pairs
+    """Held-back photographs as (noisy, clean, sigma), sigma estimated."""
+    return [(to_float(noisy), to_float(target) if known else None, estimate_sigma(noisy)) for noisy, target in pictures]
 
 
 def made(clean, make, seed):
