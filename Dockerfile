@@ -1,5 +1,8 @@
 # docker build -t grainwise .
-# docker run -p 8501:8501 -v grainwise-data:/data grainwise
+# docker run --init -p 8501:8501 -v grainwise-data:/data grainwise        (--init ends what a stopped job leaves)
+#
+# Trainings and other jobs are for browsers on the same machine, and in a container none is. To let everyone start them
+# who can open the page: docker run -e GRAINWISE_JOBS=everyone ... (denoisers/jobs/settings.py has all settings).
 #
 # By default torch is whatever build the package registry offers this platform. For the small CPU build, give the
 # address of PyTorch's CPU wheel index (its install page names it); for a certain CUDA, that CUDA's index:

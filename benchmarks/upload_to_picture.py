@@ -65,7 +65,7 @@ def in_process(data: bytes):
                     for x in range(-(-width // tiles.TILE)):
                         server.tile(item, level, x, y)
         told("tiles of the first view")
-        noise.estimate_sigma(store.pixels(item))
+        noise.estimate_sigma(store.display(item))
         told("noise level (after the picture is shown)")
 
 

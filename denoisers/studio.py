@@ -31,11 +31,13 @@ stays near the CPU's caches: larger tiles save their overlap and lose that."""
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """What InvDN found in an H x W x C picture, on a grid of h = ceil(H / 4) by w = ceil(W / 4).
+    """What InvDN found in an H x W x C picture, on a grid of h = ceil(H / m) by w = ceil(W / m).
+
+    m is the network's ``multiple``: 4 as published, where the latent has 45 channels.
 
     Attributes:
         low: h x w x 3, the clean picture at low resolution, about [0, 1].
-        latent: h x w x 45, detail and noise, without bounds.
+        latent: h x w x 3 (m^2 - 1), detail and noise, without bounds.
         shape: (H, W, C).
         grid, corner: (h, w) of the whole picture and where this part of it begins, if it is a part.
     """
@@ -47,10 +49,14 @@ class Analysis:
     corner: tuple[int, int] = (0, 0)
 
     def noise(self, generator: np.random.Generator) -> np.ndarray:
-        """N(0, I) in the shape of the latent. Drawn for the whole picture: a part gets its own piece of it."""
-        drawn = generator.standard_normal((*self.grid, self.latent.shape[-1]), np.float32)
+        """N(0, I) in the shape of the latent. Drawn for the whole picture: a part gets its own piece of it.
+
+        Each row has a generator of its own, so that a part need not draw the rows above and below it.
+        """
+        seed, across = int(generator.integers(1 << 62)), (self.grid[1], self.latent.shape[-1])
         (top, left), (height, width) = self.corner, self.latent.shape[:2]
-        return drawn[top : top + height, left : left + width]
+        rows = (np.random.default_rng((seed, row)) for row in range(top, top + height))
+        return np.stack([row.standard_normal(across, np.float32)[left : left + width] for row in rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +135,13 @@ class Studio:
         low, latent = np.split(self.through(padded, run), [self.network.colours], -1)
         return Analysis(low, latent, shape, grid=latent.shape[:2])
 
+    def window(self, image, rows: slice, columns: slice, run: Run | None = None) -> Analysis:
+        """What ``part`` gives of the picture's analysis, without the time for the rest, but for the cut edges."""
+        m, grid = self.network.multiple, tuple(-(-n // self.network.multiple) for n in image.shape[:2])
+        (top, bottom, _), (left, right, _) = (s.indices(n) for s, n in zip((rows, columns), grid, strict=True))
+        analysis = self.analyse(image[top * m : bottom * m, left * m : right * m], run)
+        return replace(analysis, grid=grid, corner=(top, left))
+
     def invert(self, analysis: Analysis, latent=None, run: Run | None = None) -> np.ndarray:
         """The picture, H x W x C, not clipped, that has this analysis; with another latent if one is given."""
         latent = analysis.latent if latent is None else latent
@@ -168,10 +181,10 @@ class Studio:
         return self.invert(a, b.latent, run)
 
     def part(self, analysis: Analysis, rows: slice, columns: slice) -> Analysis:
-        """A window of an analysis, for a quick look, in the pixels of ``low``: times 4 in those of the picture.
+        """A window of an analysis, for a quick look, in the pixels of ``low``, of m x m pixels of the picture each.
 
         Draws equal those of the whole picture. Near its cut edges the picture differs, where it misses its
-        surroundings; take some 8 pixels of ``low`` more than are shown.
+        surroundings; take some 32 pixels of the picture more than are shown.
         """
         (top, bottom, _), (left, right, _) = (s.indices(n) for s, n in zip((rows, columns), analysis.grid, strict=True))
         cut, m = np.s_[top:bottom, left:right], self.network.multiple

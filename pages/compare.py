@@ -32,6 +32,9 @@ with main:
     viewer = st.container()
     facts = st.container()
 
+# First of all: what is below may wait, right after the start of the server for seconds.
+with viewer:
+    comparison_viewer(compare.layers(space), key="viewer", storage=f"{space.name}-{space['picture']}")
 with side:
     go, progress = st.container(), st.container(key="progress", gap="small")
     chosen = compare.choose(space)
@@ -39,8 +42,6 @@ with side:
     with go:
         compare.go(space, chosen, device)
 
-with viewer:
-    comparison_viewer(compare.layers(space), key="viewer", storage=f"{space.name}-{space['picture']}")
 with progress:
     compare.progress(space)
 with facts:

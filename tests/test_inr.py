@@ -218,10 +218,15 @@ def test_nan_is_a_divergence(small):
         fit.network.layers[0].bias.fill_(float("nan"))
     run(fit)
     assert fit.diverged and fit.iteration == 2 and np.isfinite(fit.trajectory.outputs[1]).all()
+    fit = Fit(small, SMALL, small, residual="chen")
+    next(fit.steps())
+    with torch.no_grad():
+        fit.averaged.layers[0].bias.fill_(float("nan"))
+    assert fit.keep() == (None, None) and fit.trajectory.kept == [1]
 
 
 def test_exports(small):
-    fit = Fit(small, SMALL, small)
+    fit = Fit(small, SMALL, small, residual="chen")
     run(fit)
     rows = list(csv.DictReader(io.StringIO(fit.trajectory.csv())))
     assert [int(row["iteration"]) for row in rows] == list(range(1, 13))
@@ -230,7 +235,66 @@ def test_exports(small):
     with np.load(io.BytesIO(fit.trajectory.npz())) as kept:
         assert kept["outputs"].shape == (len(fit.trajectory.kept), *small.shape)
         assert kept["outputs"].dtype == np.float16 and list(kept["iterations"]) == fit.trajectory.kept
+    again = Trajectory.read(io.BytesIO(fit.trajectory.npz()))
+    assert again.csv() == fit.trajectory.csv() and "residual" in again.curves()
+    np.testing.assert_array_equal(again.output(5), fit.trajectory.output(5))
+    for rule in ("variance", "held_out", "es_wmv", "oracle"):
+        assert stop(again, rule, SIGMA) == stop(fit.trajectory, rule, SIGMA)
     assert Recipe(**fit.recipe.as_dict()) == fit.recipe
+
+
+def test_the_weights_of_a_probe_are_remembered(small, monkeypatch):
+    fit, other = (Fit(small, replace(SMALL, steps=100)) for _ in range(2))
+    for state in other.steps():
+        if state.iteration == 57:
+            break
+    run(fit)
+    last = fit.look()
+    np.testing.assert_array_equal(fit.recall(57), np.clip(other.look(), 0, 1))
+    np.testing.assert_array_equal(fit.look(), last)
+    monkeypatch.setattr("denoisers.inr.fit.MEMORIES", 5)
+    fit.restart()
+    run(fit)
+    assert len(fit.memory) == 5 and {1, 100} < set(fit.memory)
+
+
+def test_the_denoiser_looks_back_to_the_best_moment(noisy, astronaut):
+    """On 64 x 64 pixels a fit of 400 steps learns the noise: held-out pixels tell when it began."""
+    picture, clean = noisy[:64, :64], astronaut[:64, :64]
+    back, extras = denoise(picture, width=64, depth=3, steps=400)
+    late, _ = denoise(picture, width=64, depth=3, steps=400, stop="fixed")
+    assert extras["iterations"][0] < 400 and psnr(back, clean) > psnr(late, clean) + 1
+
+
+def test_a_copy_stays_while_the_fit_goes_on(small):
+    fit = Fit(small, SMALL, small)
+    run(fit, 5)
+    past = fit.trajectory.copy()
+    run(fit)
+    assert past.kept == list(past.outputs) == [1, 2, 3, 4, 5] and len(past.loss) == len(past.psnr) == 5
+    assert fit.trajectory.kept[-1] == 12
+
+
+def test_what_is_taken_away_has_the_level_of_the_noise(noisy):
+    """At first that is noise and picture, and the estimator sees the noise through it."""
+    fit = Fit(noisy[:64, :64], replace(SMALL, steps=30), residual="chen")
+    run(fit)
+    past = fit.trajectory
+    assert len(past.residual) == len(past.kept) and past.mse[0] ** 0.5 > 2 * SIGMA
+    assert all(abs(level - SIGMA) < 0.3 * SIGMA for level in past.residual)
+
+
+def test_the_rule_follows_preset_and_noise(noisy):
+    from denoisers.noise import describe_noise
+
+    white = describe_noise(noisy)
+    camera = white._replace(method="camera")
+    assert [inr.rule_of("preset", preset, white, 9999) for preset in ("fast", "book")] == ["held_out", "variance"]
+    assert inr.rule_of("preset", "book", camera, 9999) == inr.rule_of("preset", "fast", camera, 9999) == "margin"
+    assert inr.rule_of("preset", "fast", white, 99) == "margin"
+    assert inr.rule_of("es_wmv", "book", camera, 9999) == "es_wmv"
+    _, extras = denoise(noisy[:40, :48], steps=12)
+    assert extras["noise"] == describe_noise(noisy[:40, :48]).method
 
 
 def test_a_long_trajectory_is_thinned_and_keeps_its_end(monkeypatch):
@@ -244,7 +308,7 @@ def test_a_long_trajectory_is_thinned_and_keeps_its_end(monkeypatch):
 def test_gains_on_colour_and_grey(noisy, astronaut):
     image, extras = denoise(noisy[:64, :64], width=64, depth=3, steps=100)
     assert psnr(image, astronaut[:64, :64]) > psnr(noisy[:64, :64], astronaut[:64, :64]) + 3
-    assert extras["stop"] == "margin" and extras["notes"] == []
+    assert extras["stop"] == "held_out" and extras["notes"] == []
     grey, extras = denoise(noisy[:64, :64, 1:2], width=64, depth=3, stop="variance", steps=200)
     assert grey.shape == (64, 64, 1)
     assert extras["iterations"][0] < 200 and np.mean(extras["curves"]["loss"][1][-4:]) <= SIGMA**2

@@ -15,9 +15,8 @@ from denoisers.metrics import PROTOCOL
 from denoisers.noise.models import SHARES
 from denoisers.own_weights import SUFFIXES
 
-from . import browser, forms, routes, samples, services
+from . import browser, forms, routes, samples, services, workspace
 
-FIRST_CHOICE = ("nlm", "dct_wiener", "drunet")
 FAMILIES = {
     "classical": "Classical filters",
     "supervised": "Trained networks",
@@ -48,13 +47,28 @@ LEVELS = (  # noise below this level, of 255, is called
 CLASSIC_SCRIPT = "https://cdn.knightlab.com/libs/juxtapose/latest/js/juxtapose.min.js"
 CLASSIC_SIDE = 1600
 LONG = 20  # seconds: a run that takes longer says so
+COLUMNS = {  # of the table of results -> what it says
+    "PSNR (dB)": "How near to the clean version; 3 dB more is half the squared error.",
+    "SSIM": "How alike in structure to the clean version; 1 is the same.",
+    "Noise level": "How strong the denoiser took the noise to be, of 255.",
+    "Seconds": "How long this server took.",
+    "Megapixels/s": "How many million pixels a second that is: more is faster, whatever the size of the picture.",
+}
 TYPES = ["png", "jpg", "jpeg", "tif", "tiff", "webp", "bmp"]
 
 
 def escape(text: str, limit: int = 80) -> str:
     """Text for Markdown that shows as it is, its middle left out above ``limit`` characters."""
-    text = text if len(text) <= limit else f"{text[: limit - 20]}…{text[-16:]}"
-    return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~$:@^&=])", r"\\\1", text)
+    return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~$:@^&=])", r"\\\1", shorten(text, limit))
+
+
+def shorten(text: str, limit: int = 80) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 20]}…{text[-16:]}"
+
+
+def refuse(error: DenoiserError, name: str):
+    """Why a file cannot be used; its name may be as long as it likes."""
+    st.error(escape(str(error).replace(name, shorten(name)), 400), icon=":material/error:")
 
 
 def duration(seconds: float) -> str:
@@ -88,19 +102,32 @@ def open_picture(space):
     try:
         item = services.store().put_upload(upload.getvalue(), upload.name)
     except DenoiserError as error:
-        st.error(escape(str(error), 400), icon=":material/error:")
+        refuse(error, upload.name)
         return
     if item == space["picture"]:
         st.caption("This is the picture that is open.")
     else:
-        space.update(picture=item, reference=None, runs={})
+        take(space, item)
         st.rerun()
 
 
-def welcome(space):
+def take(space, picture: str, reference: str | None = None):
+    """Go on with another picture. What still runs on the old one is stopped, unless another visitor waits for it too:
+    here nobody could see it any more, and it would keep the new picture waiting."""
+    for item, run in space["runs"].items():
+        if not workspace.wanted_elsewhere(item, space):
+            services.queue(run["device"]).cancel(item)
+    space.update(picture=picture, reference=reference, runs={})
+
+
+def welcome(
+    space,
+    title="See what every denoiser makes of your photo",
+    text="Drop in a noisy picture. Compare the results side by side at full resolution, and save the best one.",
+):
     """The first thing a newcomer sees: one place to drop a photo, and samples to try."""
-    st.title("See what every denoiser makes of your photo", anchor=False)
-    st.write("Drop in a noisy picture. Compare the results side by side at full resolution, and save the best one.")
+    st.title(title, anchor=False)
+    st.write(text)
     open_picture(space)
     st.markdown("##### Or try a sample")
     for column, title in zip(st.columns(len(samples.SAMPLES)), samples.SAMPLES, strict=True):
@@ -109,7 +136,7 @@ def welcome(space):
             if st.button(title, key=f"sample.{title}", width="stretch"):
                 clean = services.store().put_upload(samples.png(title), f"{title}.png")
                 level = samples.SAMPLES[title][1] / 255
-                space.update(picture=services.noisy_copy(clean, "camera", level, 0), reference=clean, runs={})
+                take(space, services.noisy_copy(clean, "camera", level, 0), clean)
                 st.rerun()
     st.caption("Samples are scikit-image's pictures with camera-like noise added here, so the clean truth is known.")
 
@@ -121,16 +148,16 @@ def thumbnail(title):
 
 def choose(space) -> dict[str, dict]:
     """Cards: good first choices, then the rest by family. Returns the chosen methods, weights and parameters."""
-    chosen = space["chosen"]
+    chosen, first = space["chosen"], services.first_choices()
     names = sorted({*denoisers.names(), *space["files"]})
     if chosen is None:
-        chosen = {name: {"weights": None, "params": {}} for name in FIRST_CHOICE if name in names}
+        chosen = {name: {"weights": None, "params": {}} for name in first}
     answer = {}
     st.markdown("**Good first choices**")
-    for name in (name for name in FIRST_CHOICE if name in names):
+    for name in first:
         card(space, name, chosen, answer)
     for family, title in FAMILIES.items():
-        rest = [n for n in names if denoisers.spec(n).family == family and n not in FIRST_CHOICE]
+        rest = [n for n in names if denoisers.spec(n).family == family and n not in first]
         if rest:
             on = sum(name in chosen for name in rest)
             label = f"{title} · {len(rest)} more" + f", **{on} picked**" * bool(on)
@@ -156,7 +183,7 @@ def own_weights(space):
         try:
             path = services.store().put_weights(upload.getvalue(), upload.name)
         except DenoiserError as error:
-            st.error(escape(str(error), 400), icon=":material/error:")
+            refuse(error, upload.name)
             return
         method = services.store().info(Path(path).parent.name)["method"]
         files = list(dict.fromkeys([*space["files"].get(method, []), path]))
@@ -174,7 +201,8 @@ def card(space, name: str, chosen: dict, answer: dict):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             on = st.toggle(spec.title, name in chosen, key=f"pick.{name}", help=f"Made for: {spec.trained_for}")
             with st.popover("", icon=":material/tune:", help=f"Settings of {spec.title}", type="tertiary"):
-                weights = forms.weights_form(spec, kept["weights"], name, space["files"].get(name, ()))
+                files, automatic = space["files"].get(name, ()), "Automatic: fits the noise"
+                weights = forms.weights_form(spec, kept["weights"], name, files, automatic)
                 params = forms.params_form(spec, kept["params"], name)
         st.caption(spec.good_for)
     if on:
@@ -183,14 +211,37 @@ def card(space, name: str, chosen: dict, answer: dict):
 
 def go(space, chosen: dict, device: str):
     """The button that starts the chosen denoisers, and how long they take if that is long."""
-    label = f"Denoise with {len(chosen)}" if chosen else "Pick a denoiser"
-    if st.button(label, type="primary", width="stretch", disabled=not chosen, icon=":material/auto_fix_high:"):
-        start(space, chosen, device)
+    new = {name: kept for name, kept in chosen.items() if not is_asked(space, name, kept)}
+    if new:
+        label = f"Denoise with {len(new)}"
+    elif chosen:
+        label = "Pick another, or change a setting"
+    else:
+        label = "Pick a denoiser"
+    if st.button(label, type="primary", width="stretch", disabled=not new, icon=":material/auto_fix_high:"):
+        start(space, new, device)
+        st.rerun()
     for reason in st.session_state.get("refused", []):
         st.error(escape(reason, 400))
-    seconds = sum(expected(space, name, device) for name in chosen)
+    seconds = sum(expected(space, name, device) for name in new)
     if seconds > LONG:
         st.caption(f"This takes {duration(seconds)}. Each result appears as soon as it is ready.")
+
+
+def is_asked(space, name: str, kept: dict) -> bool:
+    """Whether this very run has a result here, or is under way."""
+    if not space["runs"]:
+        return False  # and nothing is measured yet, that the weights would follow from
+    weights = kept["weights"] or services.suited(space["picture"], name)
+    try:
+        asked = {"name": name, "weights": weights, "params": denoisers.spec(name).resolve(kept["params"])}
+    except DenoiserError:  # `start` says why
+        return False
+    for item, run in space["runs"].items():
+        if asked.items() <= run.items():
+            task = services.queue(run["device"]).get(item)
+            return item in services.store() or task is not None and task.active
+    return False
 
 
 def start(space, chosen: dict, device: str):
@@ -200,8 +251,9 @@ def start(space, chosen: dict, device: str):
     for name, kept in chosen.items():
         try:
             spec = denoisers.spec(name)
-            run = {"name": name, "device": device, "weights": kept["weights"], "params": spec.resolve(kept["params"])}
-            item = services.start(space["picture"], **run, reference=space["reference"])
+            weights = kept["weights"] or services.suited(space["picture"], name)
+            run = {"name": name, "device": device, "weights": weights, "params": spec.resolve(kept["params"])}
+            item = services.start(space["picture"], **run)
         except DenoiserError as error:
             refused.append(f"{name}: {error}")
         else:
@@ -236,18 +288,28 @@ def finished(space) -> list[str]:
     return [item for item in space["runs"] if item in services.store()]
 
 
+def scores(space) -> tuple[dict[str, dict], str]:
+    """PSNR and SSIM of the picture and its results as far as they are known, and why others never will be."""
+    known, problem = {}, ""
+    for item in [space["picture"], *finished(space)] if space["reference"] else []:
+        try:
+            if found := services.scores_soon(item, space["reference"]):
+                known[item] = found
+        except DenoiserError as error:
+            problem = str(error)
+    return known, problem
+
+
 def layers(space) -> list[dict]:
     """What the viewer shows: the picture, the clean reference, the results."""
-    store = services.store()
+    store, (known, _) = services.store(), scores(space)
     answer = [(space["picture"], "Noisy" if space["reference"] else "Original")]
     if space["reference"]:
         answer.append((space["reference"], "Clean reference"))
     answer += [(item, space["runs"][item]["title"]) for item in finished(space)]
 
     def subtitle(item):
-        if not space["reference"] or item == space["reference"]:
-            return ""
-        return f"{services.scores(item, space['reference'])['psnr']:.2f} dB"
+        return f"{known[item]['psnr']:.2f} dB" if item in known else ""
 
     size = store.info(space["picture"])
     return [
@@ -305,7 +367,7 @@ def truth(space):
         if st.button("Add noise"):
             clean = services.store().info(space["picture"]).get("clean", space["picture"])
             noisy = services.noisy_copy(clean, model, level / (100 if share else 255), int(seed))
-            space.update(picture=noisy, reference=clean, runs={})
+            take(space, noisy, clean)
             st.rerun()
 
 
@@ -313,7 +375,7 @@ def set_reference(space, data, name):
     try:
         item = services.store().put_upload(data, name)
     except DenoiserError as error:
-        st.error(escape(str(error), 400), icon=":material/error:")
+        refuse(error, name)
         return
     a, b = services.store().info(space["picture"]), services.store().info(item)
     sizes = [(i["width"], i["height"], i["channels"]) for i in (a, b)]
@@ -358,11 +420,14 @@ def run_line(space, item: str, run: dict, task):
         if task is not None and task.active:
             seconds = task.remaining or expected(space, run["name"], run["device"])
             left = f", {duration(seconds)}{' to go' if task.remaining else ''}" if seconds > LONG else ""
-            if task.state == "waiting":
+            stopping = task.stop.is_set()
+            if stopping:
+                line.progress(task.fraction, f"{title}: stopping…")
+            elif task.state == "waiting":
                 line.progress(0.0, f"{title}: number {queue.place(task)} in the queue{left}")
             else:
                 line.progress(task.fraction, f"{title}: {task.fraction:.0%}{left}")
-            st.button("Cancel", key=f"cancel.{item}", on_click=queue.cancel, args=(item,))
+            st.button("Cancel", key=f"cancel.{item}", on_click=queue.cancel, args=(item,), disabled=stopping)
             return
         if task is not None and task.state == "failed":
             line.error(f"{title}: {escape(task.error, 400)}")
@@ -381,19 +446,39 @@ def run_line(space, item: str, run: dict, task):
 
 
 def score_table(space):
-    """All results with their scores and times; the best of each column marked."""
-    done = finished(space)
-    if not done:
-        return
-    store, reference = services.store(), space["reference"]
-    rows = []
-    if reference:
-        rows.append({"Denoiser": "(noisy picture)"} | named_scores(space["picture"], reference))
+    """All results with their times, and their scores where there is a clean version; the best of each column marked."""
+    known, problem = scores(space)
+    if done := finished(space):
+        draw_table(space, done, known)
+    if problem:
+        st.error(escape(f"Some scores are missing. {problem}", 400))
+    elif space["reference"] and len(known) <= len(done):
+        watch_scores(space, len(known))
+
+
+def watch_scores(space, count: int):
+    """Scores take their time on a large picture; they are shown as they come."""
+
+    @st.fragment(run_every=0.7)
+    def watch():
+        st.caption("Comparing with the clean version…")
+        known, problem = scores(space)
+        if problem or len(known) > count:
+            st.rerun()
+
+    watch()
+
+
+def draw_table(space, done: list[str], known: dict[str, dict]):
+    def named(item):
+        return {"PSNR (dB)": known[item]["psnr"], "SSIM": known[item]["ssim"]} if item in known else {}
+
+    store, rows = services.store(), []
+    if space["reference"]:
+        rows.append({"Denoiser": "(noisy picture)"} | named(space["picture"]))
     for item in done:
         info = store.info(item)
-        row = {"Denoiser": space["runs"][item]["title"]}
-        if reference:
-            row |= named_scores(item, reference)
+        row = {"Denoiser": space["runs"][item]["title"]} | named(item)
         if (sigma := info["params"].get("sigma")) is not None:
             row["Noise level"] = 255 * sigma
         row["Seconds"] = info["seconds"]
@@ -410,14 +495,10 @@ def score_table(space):
                 lambda v, mark=mark: "font-weight: 700; background-color: rgba(20, 160, 140, .22)" if v == mark else "",
                 subset=[column],
             )
-    st.dataframe(style, hide_index=True, width="stretch", placeholder="")
-    if reference:
+    about = {column: st.column_config.Column(help=text) for column, text in COLUMNS.items()}
+    st.dataframe(style, hide_index=True, width="stretch", placeholder="", column_config=about)
+    if space["reference"]:
         st.caption("PSNR and SSIM say how near a result is to the clean reference; higher is better.", help=PROTOCOL)
-
-
-def named_scores(item, reference):
-    values = services.scores(item, reference)
-    return {"PSNR (dB)": values["psnr"], "SSIM": values["ssim"]}
 
 
 def classic_slider(space):

@@ -36,14 +36,20 @@ def number(param: Param, title: str, value, key: str):
     return st.slider(title, low, high, value, step, key=key, help=param.help)
 
 
-def weights_form(spec: DenoiserSpec, kept: str | None, key: str, files=()) -> str | None:
-    """A method's weights, a tag or one of a visitor's own ``files``, asked only where there is a choice."""
+def weights_form(spec: DenoiserSpec, kept: str | None, key: str, files=(), automatic: str = "") -> str | None:
+    """A method's weights, a tag or one of a visitor's own ``files``, asked only where there is a choice.
+
+    ``automatic`` is the title of one more choice, the first, whose answer is None.
+    """
     choices = [*spec.weights, *files]
     if len(choices) < 2:
         return choices[0] if choices else None
+    if automatic:
+        choices.insert(0, None)
     index = choices.index(kept) if kept in choices else 0
     help = "What the network was trained on."
-    pick = st.selectbox("Weights", choices, index, lambda c: Path(c).name, key=f"{key}.weights", help=help)
+    name = lambda choice: automatic if choice is None else Path(choice).name  # noqa: E731
+    pick = st.selectbox("Weights", choices, index, name, key=f"{key}.weights", help=help)
     if pick in spec.weights:
         st.caption(f"Trained on: {weights.entry(spec.name, pick)[1]['noise']}.")
     return pick

@@ -20,6 +20,11 @@ st.html("<style>.stMainBlockContainer { padding-top: 4.5rem }</style>")
 st.logo(str(ROOT / "assets" / "logo.svg"), icon_image=str(ROOT / "assets" / "icon.svg"))
 pages = [
     st.Page(ROOT / "pages" / "compare.py", title="Compare", icon=":material/compare:", default=True),
+    st.Page(ROOT / "pages" / "inr_lab.py", title="INR Lab", icon=":material/timeline:"),
+    st.Page(ROOT / "pages" / "noise_studio.py", title="Noise studio", icon=":material/grain:"),
+    st.Page(ROOT / "pages" / "train.py", title="Train", icon=":material/model_training:"),
+    st.Page(ROOT / "pages" / "jobs.py", title="Jobs", icon=":material/checklist:"),
+    st.Page(ROOT / "pages" / "benchmark.py", title="Benchmark", icon=":material/leaderboard:"),
     st.Page(ROOT / "pages" / "methods.py", title="Methods", icon=":material/menu_book:"),
 ]
 st.navigation(pages, position="top").run()

@@ -38,7 +38,10 @@ class Task:
 
 
 class Queue:
-    """One worker thread. ``work(on_progress, cancelled)`` does the job of a task and keeps its own result."""
+    """One worker thread. ``work(on_progress, cancelled)`` does the job of a task and keeps its own result.
+
+    If it returns True it has more to do, and goes on after those that wait: a long task leaves room for others.
+    """
 
     def __init__(self, name: str):
         self.tasks: dict[str, Task] = {}
@@ -90,7 +93,11 @@ class Queue:
                 task.fraction = fraction
 
             try:
-                task.work(report, task.stop.is_set)
+                if task.work(report, task.stop.is_set):
+                    with self.change:
+                        task.state = "waiting"
+                        self.waiting.append(task)
+                    continue
                 task.state = "done"
             except Cancelled:
                 task.state = "cancelled"

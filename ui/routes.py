@@ -6,12 +6,14 @@ from contextlib import asynccontextmanager
 from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from denoisers import images
+from denoisers import jobs as background
+from denoisers.errors import DenoiserError
 
-from . import services, tiles, workspace
+from . import run_files, services, tiles, workspace
 
 SWEEP_EVERY = 3600  # seconds
 
@@ -34,7 +36,8 @@ def file_of(item: str, kind: str) -> tuple[bytes, str]:
     data = images.encode(store.pixels(item), format, like=like, bits=bits, quality=100 if kind == "webp" else 95)
     stem = images.safe_name(store.info(upload)["name"]).rsplit(".", 1)[0]
     suffix = kind.removesuffix("16")
-    return data, f"{stem}.{info.get('denoiser', 'noisy' if 'noise' in info else 'original')}.{suffix}"
+    made = info.get("denoiser") or info.get("made") or ("noisy" if "noise" in info else "original")
+    return data, f"{stem}.{made}.{suffix}"
 
 
 async def download(request):
@@ -46,13 +49,16 @@ async def download(request):
         data, name = await run_in_threadpool(file_of, item, kind)
     except KeyError:
         return PlainTextResponse("No such picture; it may have been removed.", status_code=404)
+    except DenoiserError as error:  # WebP holds no more than 16,383 pixels a side
+        return PlainTextResponse(str(error), status_code=400)
     headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}", "Cache-Control": "private"}
     return Response(data, media_type=FORMATS[kind][3], headers=headers)
 
 
 @asynccontextmanager
 async def lifespan(app):
-    """Sweeps the store at the start and every hour while the server runs, and has torch ready for the first visitor."""
+    """While the server runs, jobs are worked and the store is swept, at the start and every hour. torch is made ready
+    for the first visitor."""
 
     async def sweep():
         while True:
@@ -63,13 +69,27 @@ async def lifespan(app):
             await asyncio.sleep(SWEEP_EVERY)
 
     tasks = [asyncio.create_task(sweep()), asyncio.create_task(run_in_threadpool(services.devices))]
-    yield
+    with background.supervised(background.settings.from_environment()):
+        yield
     for task in tasks:
         task.cancel()
 
 
-def layer(item: str):
-    return services.store().display(item)
+async def download_set(request):
+    """A zip file that an item holds."""
+    try:
+        path = services.store().folder(request.path_params["item"]) / "set.zip"
+        name = services.store().info(path.parent.name)["name"]
+    except KeyError:
+        path = None
+    if path is None or not path.exists():
+        return PlainTextResponse("No such set; it may have been removed.", status_code=404)
+    return FileResponse(path, media_type="application/zip", filename=name)
 
 
-routes = [*tiles.routes(layer), Route("/download/{item}.{kind}", download)]
+routes = [
+    *tiles.routes(services.display),
+    Route("/download/{item}.{kind}", download),
+    Route("/set/{item}.zip", download_set),
+    *run_files.routes,
+]

@@ -7,11 +7,21 @@ from pathlib import Path
 import streamlit as st
 
 import denoisers
-from denoisers import images, metrics
+from denoisers import benchmark, images, metrics
 from denoisers import weights as weight_files
+from denoisers.errors import DenoiserError
+from denoisers.noise.estimate import Noise
 
 from .queue import Queue
 from .store import Store, describe, digest
+from .tiles import ByteLru
+
+PREVIEWS = ByteLru(256 << 20, lambda pixels: pixels.nbytes)
+"""Pictures shown until something better is there, by id; never on disk."""
+
+
+QUICK = 15
+"""Seconds a megapixel, on one CPU core, that a first choice may take."""
 
 
 @functools.cache
@@ -49,32 +59,77 @@ def result_id(picture: str, name: str, weights: str | None, params: dict) -> str
     return digest(picture, name, weights, file, params, denoisers.__version__)
 
 
-def noisy_copy(picture: str, model: str, level: float, seed: int) -> str:
-    """A noisy copy of a kept picture; returns its id. ``level`` in image units."""
-    item = digest("noise", picture, model, level, seed)
+def noisy_copy(picture: str, model: str, level: float, seed: int, clip: bool = True) -> str:
+    """A noisy copy of a kept picture, see ``noise.add_noise``; returns its id. ``level`` in image units."""
+    noise = {"model": model, "level": level, "seed": seed, "clip": clip}
+    item = digest("noise", picture, noise)
     if not store().hold(item):
-        pixels = denoisers.noise.add_noise(store().pixels(picture), model, level, seed)
+        pixels = denoisers.noise.add_noise(store().pixels(picture), **noise)
         name = store().info(picture)["name"]
-        info = describe(pixels, name) | {"noise": {"model": model, "level": level, "seed": seed}, "clean": picture}
+        info = describe(pixels, name) | {"noise": noise, "clean": picture}
         store().put(
             item, info | {"notes": [], "bits": 32, "format": "computed"}, images.as_uint8(pixels), pixels=pixels
         )
     return item
 
 
-def sigma(picture: str) -> float:
-    """The picture's estimated noise level, image units; computed once."""
+def preview(item: str, pixels) -> str:
+    """Show H x W x C uint8 under an id for a while; returns the id."""
+    PREVIEWS.put(item, pixels)
+    return item
+
+
+def display(item: str):
+    """What the viewer shows of an item, a frame or a preview; KeyError if there is no such one."""
+    pixels = PREVIEWS.get(item)
+    return store().display(item) if pixels is None else pixels
+
+
+def noise(picture: str) -> Noise:
+    """The noise found in a picture, and how; looked for once."""
     info = store().info(picture)
-    if "sigma" not in info:
-        info["sigma"] = float(denoisers.noise.estimate_sigma(store().pixels(picture)))
-        store().update(picture, sigma=info["sigma"])
-    return info["sigma"]
+    if "estimator" not in info:
+        # Eight-bit samples are what is shown, and a sample of them is enough: no need to make all of them float.
+        samples = store().display(picture) if info["bits"] == 8 else store().pixels(picture)
+        found = denoisers.noise.describe_noise(samples)
+        store().update(picture, sigma=found.sigma, estimator=found.method, lag1=found.lag1)
+        return found
+    return Noise(info["sigma"], info["estimator"], info["lag1"])
 
 
-def start(
-    picture: str, name: str, params: dict, device: str, weights: str | None = None, reference: str | None = None
-) -> str:
-    """Queue a run unless its result is there; returns the result's id. With a reference it is scored as well."""
+def sigma(picture: str) -> float:
+    """The picture's estimated noise level, image units."""
+    return noise(picture).sigma
+
+
+def benchmark_file() -> Path:
+    """The results of the benchmark that are shown and chosen by: those that come with Grainwise, or a file named."""
+    return Path(os.environ.get("GRAINWISE_BENCHMARK", Path(__file__).parent.parent / "assets" / "benchmark.json"))
+
+
+@functools.cache
+def ranking(white: bool) -> list[str]:
+    """Models, METHOD or METHOD.TAG, best first on white noise or on photographs."""
+    return benchmark.ranking(benchmark.read(benchmark_file()), white)
+
+
+def first_choices() -> list[str]:
+    """The three methods that did best on photographs, among those that do not take long."""
+    methods = dict.fromkeys(model.partition(".")[0] for model in ranking(white=False))
+    return [name for name in methods if name in denoisers.names() and denoisers.spec(name).cost <= QUICK][:3]
+
+
+def suited(picture: str, name: str) -> str | None:
+    """The tag of a method's weights that did best in the benchmark on noise like this picture's."""
+    tags = denoisers.spec(name).weights
+    if len(tags) < 2:
+        return tags[0] if tags else None
+    white = noise(picture).method == "chen"
+    return next((tag for model in ranking(white) for tag in tags if model == f"{name}.{tag}"), tags[0])
+
+
+def start(picture: str, name: str, params: dict, device: str, weights: str | None = None) -> str:
+    """Queue a run unless its result is there; returns the result's id."""
     item = result_id(picture, name, weights, params)
     if store().hold(item):
         return item
@@ -95,7 +150,6 @@ def start(
             "seconds": result.seconds,
             "device": denoiser.device,
             "picture": picture,
-            "scores": {reference: score(result.image, reference)} if reference else {},
         }
         store().put(item, info, images.as_uint8(result.image), pixels=result.image)
 
@@ -107,14 +161,30 @@ def scores(item: str, reference: str) -> dict:
     """PSNR and SSIM of an item against a reference; computed once a pair."""
     known = store().info(item).get("scores", {})
     if reference not in known:
-        known[reference] = score(store().pixels(item), reference)
+        pixels, clean = store().pixels(item), store().pixels(reference)
+        known[reference] = {"psnr": metrics.psnr(pixels, clean), "ssim": metrics.ssim(pixels, clean)}
         store().update(item, scores=known)
     return known[reference]
 
 
-def score(pixels, reference: str) -> dict:
-    clean = store().pixels(reference)
-    return {"psnr": metrics.psnr(pixels, clean), "ssim": metrics.ssim(pixels, clean)}
+def scores_soon(item: str, reference: str) -> dict | None:
+    """``scores`` if they are known. Else None, and they are computed meanwhile: 24 megapixels take a quarter minute.
+
+    Raises DenoiserError if they cannot be computed.
+    """
+    known = store().info(item).get("scores", {})
+    if reference in known:
+        return known[reference]
+
+    def work(*_):
+        scores(item, reference)
+
+    id, scoring = digest(item, reference), queue("scores")
+    task = scoring.get(id)
+    if task is not None and task.state == "failed":
+        raise DenoiserError(task.error)
+    scoring.submit(id, "Scores", work)
+    return None
 
 
 def recipe(item: str) -> dict:
@@ -123,11 +193,13 @@ def recipe(item: str) -> dict:
     Where noise was added here, the picture to give is the clean one; the recipe says which noise.
     """
     info = store().info(item)
+    if "recipe" in info:  # of an INR Lab's fit
+        return info["recipe"]
     source = store().info(info["picture"])
     noise = source.get("noise")
     return {
         "grainwise": denoisers.__version__,
-        "image_sha256": (store().info(source["clean"]) if noise else source)["sha256"],
+        "image_sha256": (store().info(source["clean"]) if noise else source).get("sha256"),  # a crop has none
         "noise": noise,
         "denoiser": info["denoiser"],
         "weights": info["weights"] and Path(info["weights"]).name,  # a visitor's own file by its name alone

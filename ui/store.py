@@ -2,12 +2,14 @@
 
 An *item* is a folder ``items/<id>/``: ``info.json``; ``blob``, the uploaded bytes, or ``pixels.npy``, float32;
 and ``display.npy``, the uint8 pixels that the viewer shows, memory-mapped. A weight file of a visitor's is an item
-too: ``info.json`` and the file under its own name. An item is written beside its place and renamed, so it is there
-whole or not at all. A *workspace* is one JSON file: the picture, the reference, the
+too: ``info.json`` and the file under its own name. A fit is an item that grows: ``frame-<number>.npy``, more uint8
+pictures, each shown under the item's id and its number in 8 hex digits. An item is written beside its place and
+renamed, so it is there whole or not at all. A *workspace* is one JSON file: the picture, the reference, the
 choices and the results of one visitor, by item id.
 """
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -24,6 +26,7 @@ from denoisers import images, own_weights
 from denoisers.errors import DenoiserError
 
 ID = re.compile(r"[0-9a-f]{32}")
+FRAME = re.compile(r"[0-9a-f]{8}")
 WORKSPACE = re.compile(r"[A-Za-z0-9_-]{22}")
 
 
@@ -33,6 +36,11 @@ def digest(*parts) -> str:
     for part in parts:
         sha.update(part if isinstance(part, bytes) else json.dumps(part, sort_keys=True).encode())
     return sha.hexdigest()[:32]
+
+
+def frame_id(item: str, number: int) -> str:
+    """The id of a frame of an item."""
+    return f"{item}{number:08x}"
 
 
 class Store:
@@ -88,6 +96,19 @@ class Store:
 
         self.keep(item, write)
 
+    def put_file(self, item: str, name: str, data: bytes):
+        """Keep one more file with an item, or another in its place."""
+        fresh = self.root / "parts" / f"{item}.{secrets.token_hex(4)}"
+        fresh.write_bytes(data)
+        os.replace(fresh, self.folder(item) / name)
+
+    def put_frame(self, item: str, number: int, display) -> str:
+        """Keep one more picture of an item; returns the id that ``display`` takes."""
+        npy = io.BytesIO()
+        np.save(npy, display)
+        self.put_file(item, f"frame-{number:08x}.npy", npy.getvalue())
+        return frame_id(item, number)
+
     def put_weights(self, data: bytes, name: str) -> str:
         """Keep a visitor's weight file; returns its path, which ``denoisers.load`` takes. Raises WeightsError."""
         item, name = digest(data), images.safe_name(name)
@@ -118,7 +139,7 @@ class Store:
 
     def put_upload(self, data: bytes, name: str) -> str:
         """Read an uploaded file and keep it; ImageError if it is no picture we can use."""
-        item = digest(data)
+        item = digest(data, name)  # the same picture under another name is another visitor's, with a name of theirs
         if not self.hold(item):
             picture = images.read(data, name=name)
             info = describe(picture.samples, name) | {
@@ -152,9 +173,10 @@ class Store:
         return images.to_float(self.display(item)) if self.info(item)["bits"] == 8 else self.picture(item).pixels
 
     def display(self, item: str) -> np.ndarray:
-        """H x W x C uint8, memory-mapped; KeyError if there is no such item."""
+        """H x W x C uint8, memory-mapped, of an item or a frame; KeyError if there is no such one."""
+        item, frame = (item[:32], item[32:]) if FRAME.fullmatch(item[32:]) else (item, None)
         try:
-            return np.load(self.folder(item) / "display.npy", mmap_mode="r")
+            return np.load(self.folder(item) / (f"frame-{frame}.npy" if frame else "display.npy"), mmap_mode="r")
         except FileNotFoundError:
             raise KeyError(item) from None
 

@@ -14,10 +14,20 @@ class Workspace:
     Keys: ``picture`` and ``reference`` (item ids or None); ``chosen`` (method name -> ``weights`` and ``params``,
     in library units; None before the first choice); ``runs`` (item id -> ``title``, ``name``, ``weights``,
     ``params`` and ``device``, all that was asked for, in order, whether or not its result is there yet); ``files``
-    (method name -> paths of the visitor's own weight files for it).
+    (method name -> paths of the visitor's own weight files for it); ``lab``, ``studio`` and ``training`` (what
+    the INR Lab, the Noise studio and the Train page keep, see there).
     """
 
-    EMPTY = {"picture": None, "reference": None, "chosen": None, "runs": {}, "files": {}}
+    EMPTY = {
+        "picture": None,
+        "reference": None,
+        "chosen": None,
+        "runs": {},
+        "files": {},
+        "lab": {},
+        "studio": {},
+        "training": {},
+    }
 
     def __init__(self, name: str):
         self.name = name
@@ -37,19 +47,27 @@ _lock = threading.Lock()
 
 
 def current() -> Workspace:
-    """The workspace named in the URL; a new one, put there, if there is none or the name cannot be one."""
+    """The workspace named in the URL; else, for the navigation's links name none, the one that this session has open on
+    another page; else a new one. The URL names it then."""
     store = services.store()
     name = st.query_params.get("w", "")
     try:
         space = Workspace(name)
     except KeyError:
-        name = store.new_workspace()
+        known = st.session_state.get("workspace")
+        name = known.name if known else store.new_workspace()
         st.query_params["w"] = name
         space = Workspace(name)
     with _lock:
         _open.add(space)
     st.session_state["workspace"] = space  # lives as long as the visitor's session
     return space
+
+
+def wanted_elsewhere(item: str, space: Workspace) -> bool:
+    """Whether another open workspace has asked for a result too."""
+    with _lock:
+        return any(item in other["runs"] for other in _open if other.name != space.name)
 
 
 def in_use() -> set[str]:

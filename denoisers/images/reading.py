@@ -139,6 +139,8 @@ def _sniff(data: bytes, name: str) -> str:
         if data.startswith(magic):
             return kind
     try:
+        if data[4:8] == b"ftyp":
+            raise ImageError(f"{name} is a HEIC or AVIF picture, or a film: save it as JPEG or PNG. We read {KINDS}.")
         data[:512].decode("ascii")
         looks = "it looks like text"
     except UnicodeDecodeError:
@@ -153,7 +155,7 @@ def _cut_off(name: str) -> ImageError:
 def _check_size(width: int, height: int, name: str) -> None:
     if width * height > MAX_PIXELS:
         raise ImageError(
-            f"{name} is {width} x {height}, {width * height / 1e6:.0f} megapixels; "
+            f"{name} is {width} x {height}, {width * height / 1e6:.2f} megapixels; "
             f"the limit is {MAX_PIXELS / 1e6:.0f}. Crop it or make it smaller."
         )
 

@@ -8,9 +8,10 @@ import numpy as np
 
 from ..images import to_float
 from ..metrics import psnr
+from ..noise import estimate_sigma
 from ..run import Run
 from .recipe import FAST, Recipe
-from .trajectory import Trajectory
+from .trajectory import Trajectory, thin
 
 CHUNK = 4096
 """Pixels that meet the network together: bounds memory, and the time to stop."""
@@ -22,6 +23,8 @@ HELD_OUT, MOST_HELD_OUT = 0.02, 4096
 """Part of the pixels that are never fitted, and how many at most."""
 PROBE_EVERY, AVERAGE_EVERY = 8, 16
 """Iterations from one look at the held-out pixels to the next, and between outputs that are averaged."""
+MEMORIES = 64
+"""Probes whose weights are remembered, at most: 13 MB if fast."""
 GROWTH = 1.1
 """An output is kept when the iteration is so many times that of the last one kept."""
 ADAM_SLOWER = 100
@@ -77,12 +80,23 @@ class Fit:
         recipe: see ``Recipe``.
         reference: the clean picture, if there is one: the trajectory then has the PSNR of each output kept.
         growth: an output is kept when the iteration has grown by this factor, and at the end.
+        residual: the noise estimator, see ``estimate_sigma``, that reads the level of what each kept output takes
+            away from the picture; None does not look.
 
     Attributes: ``iteration``, how many are done; ``trajectory``; ``diverged``, whether the fit blew up, which ends it.
     """
 
-    def __init__(self, image, recipe: Recipe = FAST, reference=None, growth: float = GROWTH, device: str = "cpu"):
+    def __init__(
+        self,
+        image,
+        recipe: Recipe = FAST,
+        reference=None,
+        growth: float = GROWTH,
+        device: str = "cpu",
+        residual: str | None = None,
+    ):
         self.image, self.recipe, self.device, self.growth = to_float(image), recipe, device, growth
+        self.residual = residual
         self.reference = None if reference is None else to_float(reference)
         self.restart()
 
@@ -93,7 +107,7 @@ class Fit:
         from ..networks.siren import Siren
 
         recipe, (height, width, colours) = self.recipe, self.image.shape
-        self.iteration, self.diverged, self.trajectory = 0, False, Trajectory()
+        self.iteration, self.diverged, self.trajectory, self.memory = 0, False, Trajectory(), {}
         self.rng = np.random.default_rng(recipe.seed)
         y, x = np.indices((height, width)).reshape(2, -1)
         places = np.stack([2 * x - width + 1, 2 * y - height + 1], 1) / (max(height, width, SIDE) - 1)
@@ -147,13 +161,40 @@ class Fit:
             yield State(self.iteration, loss, held_out, mse, score)
 
     def keep(self, run: Run | None = None):
-        """Take the present output into the trajectory. Returns its mean squared error, and its PSNR or None."""
+        """Take the present output into the trajectory. Returns its mean squared error, and its PSNR or None.
+
+        One that is not finite is not taken, and gives two None: at its next step the fit diverges.
+        """
         self._average_outputs(run or Run())
         output = self._picture(self.outputs.values[0].view(self.image.shape))
+        if not np.isfinite(output).all():
+            return None, None
         mse = float(np.square(output - self.image).mean(dtype=np.float64))
         score = None if self.reference is None else psnr(output, self.reference)
-        self.trajectory.keep(self.iteration, output, mse, score)
+        taken = self.image - np.clip(output, 0, 1)
+        level = None if self.residual is None else estimate_sigma(taken, self.residual)
+        self.trajectory.keep(self.iteration, output, mse, score, level)
         return mse, score
+
+    def recall(self, iteration: int, run: Run | None = None) -> np.ndarray:
+        """What the averaged weights gave at the probe nearest to an iteration, H x W x C float32 in [0, 1].
+
+        For rules that know the best moment only when it is past: weights are a thousandth of an output's cost.
+        """
+        nearest = min(self.memory, key=lambda known: abs(np.log(known / iteration)))
+        now = self._weights()
+        self._set(self.memory[nearest])
+        try:
+            return np.clip(self.look(run), 0, 1)
+        finally:
+            self._set(now)
+
+    def _weights(self):
+        return [p.clone() for p in self.averaged.parameters()]
+
+    def _set(self, weights):
+        for p, value in zip(self.averaged.parameters(), weights, strict=True):
+            p.copy_(value)
 
     def recent_loss(self) -> float:
         """Mean squared error of the batches that last saw every phase: by the full batch, of the last step."""
@@ -249,6 +290,9 @@ class Fit:
         past.probed.append(self.iteration)
         past.probes.append(answer.half().cpu().numpy())
         past.held_out.append(float((answer - self.target[self.held_out]).square().mean()) / 4)
+        self.memory[self.iteration] = self._weights()
+        if len(self.memory) > MEMORIES:
+            thin(self.memory)
         return past.held_out[-1]
 
     def _average_outputs(self, run):

@@ -81,8 +81,14 @@ class Jobs:
         return self.store.list(owner=self.owner)
 
     def status(self, id: str) -> Status:
-        job = self.get(id)
-        facts = kinds.progress(self.folder(id))
+        return self.look_at(self.get(id))
+
+    def statuses(self) -> list[Status]:
+        """Of all jobs, in the order of the queue."""
+        return [self.look_at(job) for job in self.list()]
+
+    def look_at(self, job: Job) -> Status:
+        facts = kinds.progress(self.settings.root / "runs" / job.id)
         if not job.active:
             facts |= {"progress": max(job.progress, facts["progress"]), "seconds_left": None}
         watched = not job.active or time.time() - job.heartbeat < UNWATCHED

@@ -58,12 +58,13 @@ class Train(Kind):
         return f"Train {self.recipe.get('method')}.{self.recipe.get('tag')}"
 
     def check(self, settings):
-        from ..training import recipe
+        from ..training import recipe, survey
 
         facts = recipe.parse(self.recipe)
         data = settings.confine(self.data)
         for name in (*facts.data.clean, *facts.data.pairs, *facts.data.noisy_pairs, *facts.data.noisy):
             settings.confine(data / name)  # a recipe's folder may be "../.."
+        survey.survey(facts, data)
         hours = min(settings.hours, self.minutes / 60 if self.minutes else settings.hours)
         update = {"recipe": facts.model_dump(mode="json", exclude_none=True), "data": data, "minutes": 60 * hours}
         return self.model_copy(update=update)
@@ -82,7 +83,8 @@ class Train(Kind):
 
 class Batch(Kind):
     """Denoise all pictures of ``source``, a folder or a zip, with ``params`` in library units. The results come in
-    the run folder as ``result/`` or, ``into`` a zip, as ``result.zip``; scored where there is a ``reference``."""
+    the run folder as ``result/`` or, ``into`` a zip, as ``result.zip``; scored where there is a ``reference``.
+    ``label`` names the pictures in the title; the source's name if empty."""
 
     source: Path
     denoiser: str
@@ -90,10 +92,11 @@ class Batch(Kind):
     weights: str | None = None
     reference: Path | None = None
     into: Literal["folder", "zip"] = "folder"
+    label: str = Field("", max_length=200)
 
     @property
     def title(self) -> str:
-        return f"{self.denoiser} on {self.source.name}"
+        return f"{self.denoiser} on {self.label or self.source.name}"
 
     def check(self, settings):
         from .. import registry, weights
@@ -126,7 +129,37 @@ class Batch(Kind):
         return [str(word) for word in words]
 
 
-KINDS: dict[str, type[Kind]] = {"train": Train, "batch": Batch}
+class Benchmark(Kind):
+    """Score denoisers, METHOD or METHOD.TAG each and all if none is named, on ``sets``, folders or "samples". The table
+    comes as ``results.json``, see ``denoisers.benchmark``."""
+
+    sets: list[str] = Field(min_length=1)
+    names: list[str] = []
+    pictures: int | None = Field(None, ge=1)
+    crop: int | None = Field(None, ge=16)
+
+    @property
+    def title(self) -> str:
+        return f"Benchmark on {', '.join(Path(source).name for source in self.sets)}"
+
+    def check(self, settings):
+        from .. import benchmark
+
+        sets = [source if source == benchmark.SAMPLES else str(settings.confine(source)) for source in self.sets]
+        for source in sets:
+            benchmark.Set(source)
+        return self.model_copy(update={"sets": sets, "names": benchmark.models(self.names)})
+
+    def command(self, run, device, gpus):
+        words = ["denoisers", "benchmark", "-o", run / "results.json", "--events", run / "events.jsonl"]
+        words += [word for source in self.sets for word in ("--set", source)]
+        words += ["--names", ",".join(self.names)]
+        words += ["--pictures", self.pictures] if self.pictures else []
+        words += ["--crop", self.crop] if self.crop else []
+        return [str(word) for word in words]
+
+
+KINDS: dict[str, type[Kind]] = {"train": Train, "batch": Batch, "benchmark": Benchmark}
 
 
 def parse(kind: str, spec: dict) -> Kind:

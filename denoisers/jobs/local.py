@@ -51,14 +51,17 @@ def here(handle: dict) -> bool:
     return handle["born"] is not None and birth(handle["pid"]) == handle["born"]
 
 
-def family(run: Path) -> list[int]:
-    """All processes of the job in ``run``, by their environment. Linux tells; elsewhere the group must do."""
+def family(run: Path, session: int | None = None) -> list[int]:
+    """All processes of the job in ``run``, by their environment; and those of its shell's ``session`` that have none,
+    as any process for a moment when it becomes another program. Linux tells; elsewhere the group must do."""
     found = []
     mark = f"{MARK}={run}".encode()
     for folder in Path("/proc").glob("[0-9]*"):
+        pid = int(folder.name)
         try:
-            if mark in (folder / "environ").read_bytes().split(b"\0"):
-                found.append(int(folder.name))
+            environment = (folder / "environ").read_bytes()
+            if mark in environment.split(b"\0") or (not environment and os.getsid(pid) == session and birth(pid)):
+                found.append(pid)
         except OSError:  # gone, or someone else's
             continue
     return found
@@ -117,7 +120,7 @@ class Local:
             child.poll()
         if here(handle):
             return True
-        strays = family(run)
+        strays = family(run, handle["pid"])
         for pid in strays:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -138,7 +141,7 @@ class Local:
         with suppress(ProcessLookupError):
             if here(handle):
                 os.killpg(handle["pid"], number)
-        for pid in family(run):
+        for pid in family(run, handle["pid"]):
             with suppress(ProcessLookupError):
                 if os.getpgid(pid) != handle["pid"]:
                     os.kill(pid, number)

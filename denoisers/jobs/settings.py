@@ -84,9 +84,11 @@ class Settings:
     def admit(self, visitor: Visitor):
         """NotAllowed unless this visitor may start and change jobs."""
         if self.who == "off":
-            raise NotAllowed("Jobs are switched off here.")
+            raise NotAllowed("Jobs are switched off here. The setting GRAINWISE_JOBS allows them.")
         if self.who == "local" and not visitor.local:
-            raise NotAllowed("Jobs can only be started from the machine that this runs on.")
+            raise NotAllowed(
+                "Jobs can only be started from the machine that this runs on. The setting GRAINWISE_JOBS allows more."
+            )
         if self.who == "signed-in" and not visitor.user:
             raise NotAllowed("Sign in to start jobs.")
 

@@ -53,9 +53,9 @@ SPEC = DenoiserSpec(
             kind="choice",
             default="preset",
             choices=("preset", "variance", "margin", "held_out", "es_wmv", "fixed"),
-            help="variance: when the error to the noisy picture is the noise's. margin: when it is 6 % less, better on "
-            "camera noise. held_out: when pixels that are not fitted get worse. es_wmv: when the output changes "
-            "least. fixed: after all steps. preset: margin if fast, variance by the book.",
+            help="held_out: when pixels that are not fitted get worse. variance: when the error to the noisy picture "
+            "is the noise's. margin: when it is 6 % less. es_wmv: when the output changes least. fixed: after all "
+            "steps. preset: margin on camera noise; on even grain held_out if fast, variance by the book.",
         ),
         Param(
             name="steps",
@@ -165,7 +165,8 @@ SPEC = DenoiserSpec(
 WINDOW, MARGIN = 256, 16
 """Side of the window that one network learns, pixels, and how much of its rim counts for nothing. One network for
 more than that learns less of each part in the same time."""
-STOP = {"fast": "margin", "book": "variance"}
+ENOUGH = 1000
+"""Pixels of a picture of which some are held out to stop by."""
 SPARSE = 20.0
 """Growth of the iteration between outputs that are kept only in case the fit diverges."""
 DIVERGED = (
@@ -183,6 +184,22 @@ def recipe_of(preset, seed, **settings):
     return replace(PRESETS[preset], seed=seed, **{k: v for k, v in settings.items() if v not in (None, "preset")})
 
 
+def rule_of(stop, preset, noise, pixels):
+    """The stopping rule that ``stop`` names. ``noise``: what ``describe_noise`` found in the picture.
+
+    Held-out pixels say when noise is being learned only if their neighbours do not give it away: camera noise, which is
+    correlated, they miss altogether, and the variance is all there is. Where the noise is independent they need no
+    estimate, and are the better rule for the fast preset (benchmarks/inr_verdict.py).
+    """
+    if stop != "preset":
+        return stop
+    if noise.method == "camera":
+        return "margin"
+    if preset == "book":
+        return "variance"
+    return "held_out" if pixels > ENOUGH else "margin"
+
+
 def one_colour(image):
     return np.ptp(image, axis=(0, 1)).max() == 0
 
@@ -190,25 +207,30 @@ def one_colour(image):
 def denoise(image, *, preset, strength, sigma, stop, seed, run, device="cpu", **settings):
     """A picture without noise (sigma 0, or one colour) comes back as it is.
 
-    Returns the picture and extras: ``recipe``; ``stop``, the rule; ``iterations``, where it stopped, one a window;
-    ``curves`` of the fit if one window was enough; ``notes``.
+    Returns the picture and extras: ``recipe``; ``stop``, the rule; ``noise``, the estimator that its kind calls for;
+    ``iterations``, where it stopped, one a window; ``curves`` of the fit if one window was enough; ``notes``.
     """
     from .. import inr
+    from ..noise import describe_noise
 
     recipe = recipe_of(preset, seed, **settings)
     if strength == 0 or sigma == 0 or one_colour(image):
         return image
-    rule = STOP[preset] if stop == "preset" else stop
+    noise = describe_noise(image)
+    rule = rule_of(stop, preset, noise, image[..., 0].size)
     target = {"variance": sigma**2, "margin": inr.SHARE * sigma**2, "fixed": 0.0}.get(rule)
+    looks_back = target is None and recipe.average == "weights"
     corners = list(product(*(tile_starts(side, WINDOW, 4 * MARGIN) for side in image.shape[:2])))
     n = int(np.ceil((image[..., 0].size / PREVIEW) ** 0.5))
+    growth = inr.GROWTH if target is None and not looks_back else SPARSE
     preview, iterations, notes, curves = image[::n, ::n].copy(), [], [], {}
     due = time.monotonic() + 0.4
 
-    def stopped(fit, run):
-        """Whether the rule has fired. Those that know their error need no outputs: each loss tells, at no cost."""
+    def stopped(fit, state, run):
+        """Whether the rule has fired. Those that know their error need no outputs: each loss tells, at no cost. Where
+        the learning rate falls, a minimum is sure at the end alone: that lowers the error once more."""
         if target is None:
-            return bool(fit.trajectory.kept) and inr.stop(fit.trajectory, rule).fired
+            return not recipe.anneal and state.held_out is not None and inr.stop(fit.trajectory, rule).fired
         if fit.recent_loss() > target or fit.iteration < 2:
             return False
         fit.keep(run)
@@ -226,9 +248,9 @@ def denoise(image, *, preset, strength, sigma, stop, seed, run, device="cpu", **
         if one_colour(window):
             iterations.append(0)
             return window
-        fit = inr.Fit(window, recipe, growth=inr.GROWTH if target is None else SPARSE, device=device)
+        fit = inr.Fit(window, recipe, growth=growth, device=device)
         for state in fit.steps(run=part):
-            if not fit.diverged and stopped(fit, part):
+            if not fit.diverged and stopped(fit, state, part):
                 break
             part.step(state.iteration / recipe.steps)
             if run.on_progress is not None and time.monotonic() > due:
@@ -244,10 +266,13 @@ def denoise(image, *, preset, strength, sigma, stop, seed, run, device="cpu", **
             chosen = past.kept[-1] if target is not None else inr.stop(past, rule).iteration
         iterations.append(chosen)
         curves.update(past.curves())
-        answer = past.output(chosen) if chosen else window
+        if looks_back and not fit.diverged:
+            answer = fit.recall(chosen, part)
+        else:
+            answer = past.output(chosen) if chosen else window
         seen[:] = answer[thin]
         return answer
 
     restored = tiled(image, fitted, run, tile=WINDOW, margin=MARGIN)
-    extras = {"recipe": recipe.as_dict(), "stop": rule, "iterations": iterations, "notes": notes}
+    extras = {"recipe": recipe.as_dict(), "stop": rule, "noise": noise.method, "iterations": iterations, "notes": notes}
     return blend(image, restored, strength), extras | ({"curves": curves} if len(corners) == 1 else {})

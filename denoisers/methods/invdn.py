@@ -19,7 +19,7 @@ SPEC = DenoiserSpec(
     weights_licence="stated with each file",
     random=True,
     needs_weights=True,
-    cost=30,
+    cost=5,
     params=(
         BLEND,
         Param(

@@ -89,6 +89,18 @@ def spectrum(noise, rings: int = 32) -> tuple[np.ndarray, np.ndarray]:
     return (np.arange(rings) + 0.5) / (2 * rings), total / np.maximum(count, 1)
 
 
+def histogram(noise) -> tuple[np.ndarray, np.ndarray]:
+    """(values -1 to 1 in steps of 1/255, share of the noise nearest to each)."""
+    steps = np.arange(-255, 256)
+    counts = np.bincount((np.rint(255 * np.clip(noise, -1, 1)).astype(int) + 255).ravel(), minlength=len(steps))
+    return steps / 255, counts / np.size(noise)
+
+
+def histogram_distance(generated, real) -> float:
+    """Half of the sum of the differences of the two histograms: 0 alike, 1 nothing in common."""
+    return float(np.abs(histogram(generated)[1] - histogram(real)[1]).sum() / 2)
+
+
 def akld(generated, real) -> float:
     """Average Kullback-Leibler divergence of generated from real noise of one scene, both H x W x C; 0 is alike.
 

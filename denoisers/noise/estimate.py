@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import ParameterError
 from ..images import to_float
 from ..images.colour import OPPONENT
+from ..images.picture import unit
 
 PATCH, STRIDE = 8, 3  # Chen et al. 2015
 MAX_PATCHES = 30_000  # per picture: bounds time and memory
@@ -79,7 +80,10 @@ def describe_noise(image, method: str = "auto") -> Noise:
     """Estimate the noise and say how: see `estimate_sigma` for the parameters, `Noise` for the answer."""
     if method not in ("auto", "chen", "camera"):
         raise ParameterError(f"unknown noise estimator {method!r}: use 'auto', 'chen' or 'camera'")
-    image = to_float(image)
+    image = np.asarray(image)
+    # Of a large picture only a sample is looked at: of 8 or 16 bits, no more than that is made float.
+    if image.dtype not in (np.uint8, np.uint16) or image.ndim != 3 or image.shape[2] not in (1, 3) or not image.size:
+        image = to_float(image)
     thin = max(1, min(image.shape[:2]) // 1000)
     sample = image[::thin, ::thin]
     if (sample == sample[..., :1]).all():
@@ -88,7 +92,7 @@ def describe_noise(image, method: str = "auto") -> Noise:
         return Noise(0.0, "differences", 0.0)
     h, w, channels = image.shape
     if min(h, w) < 3 * PATCH or (h - PATCH + 1) * (w - PATCH + 1) < 4 * channels * PATCH**2:
-        return Noise(_from_differences(image), "differences", 0.0)
+        return Noise(_from_differences(_float(image)), "differences", 0.0)
 
     covariance = _patch_covariance(image)
     levels, lag1 = _calm_blocks(image)
@@ -102,6 +106,11 @@ def describe_noise(image, method: str = "auto") -> Noise:
     return Noise(float(np.sqrt(min(_camera(covariance), OVER_CALMEST**2 * levels.min()))), "camera", lag1)
 
 
+def _float(samples: np.ndarray) -> np.ndarray:
+    """In [0, 1]."""
+    return samples if samples.dtype == np.float32 else unit(samples, np.iinfo(samples.dtype).max)
+
+
 def _patch_covariance(image: np.ndarray) -> np.ndarray:
     """Covariance of the patches, flattened channel by channel: C x 64 squared."""
     h, w, channels = image.shape
@@ -111,11 +120,11 @@ def _patch_covariance(image: np.ndarray) -> np.ndarray:
     rows, columns = np.arange(0, h - PATCH + 1, stride), np.arange(0, w - PATCH + 1, stride)
     thin = int(np.ceil(np.sqrt(len(rows) * len(columns) / MAX_PATCHES)))
     rows, columns = rows[::thin], columns[::thin]
-    centre = image[::8, ::8].mean((0, 1)).repeat(PATCH**2)  # keeps the sums small enough for float32
+    centre = _float(image[::8, ::8]).mean((0, 1)).repeat(PATCH**2)  # keeps the sums small enough for float32
     windows = np.lib.stride_tricks.sliding_window_view(image, (PATCH, PATCH), (0, 1))
     total, product, step = np.zeros(length), np.zeros((length, length)), max(1, 20_000 // len(columns))
     for i in range(0, len(rows), step):
-        patches = windows[rows[i : i + step, None], columns[None]].reshape(-1, length) - centre
+        patches = _float(windows[rows[i : i + step, None], columns[None]].reshape(-1, length)) - centre
         total += patches.sum(0, dtype=np.float64)
         product += patches.T @ patches
     n = len(rows) * len(columns)
@@ -154,7 +163,7 @@ def _calm_blocks(image: np.ndarray) -> tuple[np.ndarray, float]:
     thin = int(np.ceil(np.sqrt(len(rows) * len(columns) / MAX_BLOCKS)))
     windows = np.lib.stride_tricks.sliding_window_view(image, (side, side), (0, 1))
     windows = windows[rows[::thin, None], columns[None, ::thin]].reshape(-1, channels, 3, size, 3, size)
-    blocks = windows.swapaxes(3, 4).reshape(-1, channels, 9, size**2)  # the fifth is the one in the middle
+    blocks = _float(windows.swapaxes(3, 4).reshape(-1, channels, 9, size**2))  # the fifth is the one in the middle
     middle = blocks[:, :, 4]
     brightness, clipped = middle.mean((1, 2)), np.mean((middle == 0) | (middle == 1), (1, 2)) > 0.1
 

@@ -208,10 +208,10 @@ def train(
     count = sum(p.numel() for p in network.parameters())
     facts = dict(recipe=recipe.name, parameters=count, steps=total, minutes=minutes, device=device)
     events.write("start", step=step, seconds=round(seconds, 1), noisy=validation.noisy(), **facts)
-    if step == 0:
-        validate()
     stop = threading.Event()
     with stopped_by_signals(stop):
+        if step == 0:
+            validate()
         saved = reported = time.monotonic()
         losses, seen = [], 0
         while True:

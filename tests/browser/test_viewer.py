@@ -484,6 +484,19 @@ def test_full_screen(page):
 # ---- any number of layers -------------------------------------------------------------------------------------------
 
 
+def test_there_is_nothing_to_use_until_the_viewer_is_loaded(new_page, address):
+    with new_page(1280, 900, WAIT) as page:
+        held = []
+        page.route(re.compile("openseadragon"), lambda route: held.append(route))
+        page.goto(address)
+        expect(page.get_by_text("Loading the viewer")).to_be_visible(timeout=WAIT)
+        expect(page.locator(".bar")).to_have_attribute("inert", "")
+        expect(page.locator(".gw :is(.who, .divider, .dock):visible")).to_have_count(0)
+        held[0].continue_()
+        expect(page.locator(".tag-b")).to_be_visible(timeout=WAIT)
+        assert page.locator(".bar").get_attribute("inert") is None
+
+
 def test_no_layers(page, address):
     page.goto(f"{address}/?layers=0")
     expect(page.locator(".note")).to_have_text("There is nothing to show yet.")

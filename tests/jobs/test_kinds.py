@@ -54,7 +54,7 @@ def test_a_training_paused_resumed_and_done(settings, jobs, folder):
     spec = {"recipe": RECIPE | {"schedule": {"steps": 10**6, "warmup": 2, "validate_every": 5}}, "data": folder}
     job = jobs.submit("train", spec | {"minutes": 0.05})  # three seconds of training
     with supervised(settings, tick=0.05):
-        eventually(lambda: any(e["event"] == "validation" for e in jobs.events(job.id)[0]), 200)
+        eventually(lambda: any(e["event"] == "validation" and e["step"] for e in jobs.events(job.id)[0]), 200)
         jobs.pause(job.id)
         eventually(lambda: jobs.get(job.id).state != "pausing", 200)
         at = kinds.last(jobs.folder(job.id), "step")["step"]
@@ -64,7 +64,11 @@ def test_a_training_paused_resumed_and_done(settings, jobs, folder):
     assert jobs.get(job.id).state == "done", jobs.logs(job.id)[0]
     assert kinds.last(jobs.folder(job.id), "step")["step"] >= at > 0
     assert load_file(jobs.folder(job.id) / "average.safetensors")
-    assert list((jobs.folder(job.id) / "previews").iterdir())
+    told = jobs.events(job.id)[0]
+    first, default = (next(e for e in told if e["event"] == event) for event in ("validation", "default"))
+    assert first["step"] == 0 and told[0]["noisy"]["psnr"] > 10  # what it is compared with
+    assert default["weights"].startswith("drunet.") and default["psnr"] > told[0]["noisy"]["psnr"]
+    assert {first["preview"], "default.png"} <= {path.name for path in (jobs.folder(job.id) / "previews").iterdir()}
 
 
 def test_a_training_is_checked_before_it_is_queued(jobs, folder, tmp_path):
@@ -75,6 +79,11 @@ def test_a_training_is_checked_before_it_is_queued(jobs, folder, tmp_path):
             jobs.submit("train", {"recipe": RECIPE, "data": bad})
     with pytest.raises(NotAllowed):
         jobs.submit("train", {"recipe": RECIPE | {"data": {"clean": ["../.."]}}, "data": folder})
+    with pytest.raises(DataError, match="64 x 64, smaller than the 96 x 96 of a crop"):
+        jobs.submit("train", {"recipe": RECIPE | {"data": {"clean": ["clean"], "crop": [96]}}, "data": folder})
+    with pytest.raises(DataError, match="0 noisy/clean pairs"):
+        jobs.submit("train", {"recipe": RECIPE | {"data": {"pairs": ["clean"]}}, "data": folder})
+    assert not jobs.list()
     job = jobs.submit("train", {"recipe": RECIPE, "data": folder, "minutes": 10**6})
     assert job.spec["minutes"] == 60 * jobs.settings.hours and job.title == "Train drunet.test"
 
@@ -175,3 +184,17 @@ def test_a_killed_batch_goes_on_where_it_stopped(folder, tmp_path):
     assert before == {name: os.stat(out / name).st_mtime_ns for name in before}
     ends = [e for e in map(json.loads, events.read_text().splitlines()) if e["event"] == "end"]
     assert [end["reason"] for end in ends] == ["stopped", "finished"]
+
+
+def test_a_benchmark_job(settings, jobs, folder):
+    with pytest.raises(DenoiserError, match="no denoiser 'unheard'"):
+        jobs.submit("benchmark", {"sets": [str(folder)], "names": ["unheard"]})
+    with pytest.raises(NotAllowed):
+        jobs.submit("benchmark", {"sets": [str(folder / ".." / "..")]})
+    job = jobs.submit("benchmark", {"sets": [str(folder)], "names": ["wavelet"], "pictures": 2})
+    assert job.title == "Benchmark on data"
+    with supervised(settings, tick=0.05):
+        eventually(lambda: jobs.get(job.id).finished, 200)
+    assert jobs.get(job.id).state == "done", jobs.get(job.id).reason + jobs.logs(job.id)[0]
+    found = json.loads((jobs.folder(job.id) / "results.json").read_text())["rows"]
+    assert [row["model"] for row in found] == ["noisy", "wavelet"] and found[1]["psnr"] > found[0]["psnr"]

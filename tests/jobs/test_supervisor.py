@@ -172,6 +172,23 @@ def test_a_child_without_a_record_never_starts(jobs, settings, tmp_path):
     assert not (tmp_path / "events.jsonl").exists() and birth(pid) is None
 
 
+def test_a_process_without_an_environment_is_still_the_jobs(tmp_path):
+    """As any has in the middle of an exec: the shell killed at that moment must not hide what it started."""
+    kind = type("Bare", (), {"threads": 1, "command": lambda *_: ["bare"]})()
+    (tmp_path / "bare.py").write_text("import os; os.execve('/bin/sleep', ['sleep', '60'], {})")
+    executor, handles = Local(1, ()), []
+    executor.start(kind, tmp_path, "cpu", 1, handles.append)
+    (handle,) = handles
+
+    def bare():
+        return [pid for pid in family(tmp_path, handle["pid"]) if pid not in family(tmp_path)]
+
+    (sleeper,) = eventually(bare)
+    os.kill(handle["pid"], signal.SIGKILL)
+    eventually(lambda: not executor.alive(handle, tmp_path))
+    assert birth(sleeper) is None
+
+
 def test_a_claimed_job_whose_supervisor_died_is_queued_again(settings, jobs):
     job = jobs.submit("count", {"steps": 3})
     jobs.store.move(job.id, "running", slot="cpu", attempts=1)

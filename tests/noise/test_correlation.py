@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from denoisers.noise.correlation import akld, between_channels, describe, lag, luma_chroma, spectrum
+from denoisers.noise.correlation import (
+    akld,
+    between_channels,
+    describe,
+    histogram,
+    histogram_distance,
+    lag,
+    luma_chroma,
+    spectrum,
+)
 
 WHITE = np.random.default_rng(0).standard_normal((256, 256, 3)).astype(np.float32)
 
@@ -52,3 +61,13 @@ def test_akld():
     assert akld(WHITE[::-1], WHITE) == pytest.approx(0.044, abs=0.005)
     assert akld(10 * WHITE, WHITE) == pytest.approx((10 - 1 - np.log(10)) / 2, abs=0.01)
     assert akld(0 * WHITE, WHITE) == pytest.approx((0.1 - 1 - np.log(0.1)) / 2, abs=0.01)
+
+
+def test_the_histogram_and_its_distance():
+    values, shares = histogram(np.array([-1, 0, 0, 1 / 255]))
+    assert shares.sum() == 1 and dict(zip(values, shares, strict=True))[1 / 255] == 0.25 and shares[255] == 0.5
+    noise = 0.05 * WHITE
+    assert histogram_distance(noise, noise) == 0
+    assert histogram_distance(noise, noise[::-1] + 1) == pytest.approx(1)
+    # Two Gaussians of deviations s and 2 s share 0.677 of their area.
+    assert histogram_distance(2 * noise, noise) == pytest.approx(0.323, abs=0.01)

@@ -63,6 +63,14 @@ def test_integer_images_read_in_image_units():
     assert estimate_sigma(np.round(noisy * 65535).astype(np.uint16)) == pytest.approx(expected, rel=0.001)
 
 
+@pytest.mark.parametrize("shape", [(600, 900, 3), (600, 900, 1), (20, 30, 3)])
+def test_integers_read_exactly_as_the_same_values_in_float(shape):
+    noisy = white(np.full(shape, 0.5, np.float32), 0.05)
+    for top, dtype in ((255, np.uint8), (65535, np.uint16)):
+        samples = np.round(noisy.clip(0, 1) * top).astype(dtype)
+        assert describe_noise(samples) == describe_noise(samples.astype(np.float32) / np.float32(top))
+
+
 def test_grey_with_and_without_a_channel_axis_agree():
     noisy = white(PICTURES["camera"], 0.05)
     assert estimate_sigma(noisy) == estimate_sigma(noisy[..., None])

@@ -1,6 +1,7 @@
 import pytest
 
-from ui import services
+from denoisers.jobs.settings import from_environment
+from ui import jobs, services
 
 
 @pytest.fixture
@@ -10,6 +11,8 @@ def fresh_app(tmp_path, monkeypatch):
     store, queue, model = services.store, services.queue, services.model  # a test may put others there
 
     def forget():
+        from_environment.cache_clear()
+        jobs.record.cache_clear()
         store.cache_clear()
         queue.cache_clear()
         model.clear()
@@ -18,3 +21,10 @@ def fresh_app(tmp_path, monkeypatch):
     forget()
     yield
     forget()
+
+
+@pytest.fixture
+def with_jobs(fresh_app, monkeypatch):
+    """An app whose visitors may start jobs, with nobody to work them."""
+    monkeypatch.setenv("GRAINWISE_JOBS", "everyone")
+    from_environment.cache_clear()

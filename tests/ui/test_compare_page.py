@@ -4,6 +4,7 @@ The viewer and the paste helper are drawn by the browser's own scripts, and prog
 are for tests/browser. Here every redraw is a run of the page.
 """
 
+import threading
 import time
 from pathlib import Path
 
@@ -58,12 +59,21 @@ def press(page, label):
     return next(b for b in page.button if b.label == label).click().run()
 
 
-def until_idle(page, device="cpu"):
+def wait(queue="cpu"):
     deadline = time.monotonic() + 120
-    while any(task.active for task in services.queue(device).tasks.values()):
+    while any(task.active for task in services.queue(queue).tasks.values()):
         assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return page.run()
+        time.sleep(0.02)
+
+
+def until_idle(page):
+    """All results are there, and all scores."""
+    wait()
+    page = page.run()
+    if any(task.active for task in services.queue("scores").tasks.values()):
+        wait("scores")
+        page = page.run()
+    return page
 
 
 def said(page):
@@ -100,7 +110,7 @@ def test_from_a_sample_to_the_table():
 def test_the_first_choice_is_made_and_every_method_can_be_chosen(page):
     picked = {t.key.removeprefix("pick."): t.value for t in page.toggle if (t.key or "").startswith("pick.")}
     assert set(picked) == set(denoisers.names())
-    assert {name for name, on in picked.items() if on} == set(compare.FIRST_CHOICE) & set(denoisers.names())
+    assert {name for name, on in picked.items() if on} == set(services.first_choices())
 
 
 @pytest.mark.parametrize(("data", "reason"), [(b"just text", "not a picture"), (b"\x89PNG\r\n\x1a\n1234", "damaged")])
@@ -110,6 +120,11 @@ def test_a_bad_upload_is_explained_and_the_earlier_picture_stays(page, data, rea
     page = upload(page, data, "<b>note.png")
     assert reason in page.error[0].value and "<b>" not in page.error[0].value
     assert state(page) == before and len(page.dataframe) == 1
+
+
+def test_a_long_name_is_shortened_where_it_is_told(page):
+    page = upload(page, b"just text", f"{'n' * 300}.png")
+    assert "not a picture" in page.error[0].value and len(page.error[0].value) < 300
 
 
 def test_a_run_is_cancelled_and_can_be_run_again(page, monkeypatch):
@@ -164,11 +179,81 @@ def test_the_link_brings_all_back(page):
     assert picked == {"pick.wavelet", "pick.tv"}
 
 
-def test_nothing_is_computed_twice(page, monkeypatch):
-    page = until_idle(press(choose(page, "wavelet"), "Denoise with 1"))
+def test_nothing_is_computed_twice(page, photo, monkeypatch):
+    until_idle(press(choose(page, "wavelet"), "Denoise with 1"))
     monkeypatch.setattr(services, "model", lambda *_: pytest.fail("computed again"))
-    page = until_idle(press(page, "Denoise with 1"))
-    assert len(page.dataframe[0].value) == 1 and not page.error
+    another = choose(upload(opened(), photo), "wavelet")
+    another = until_idle(press(another, "Denoise with 1"))
+    assert len(another.dataframe[0].value) == 1 and not another.error
+
+
+def test_the_button_counts_what_there_is_to_run(page, monkeypatch):
+    page = until_idle(press(choose(page, "wavelet"), "Denoise with 1"))
+    button = next(b for b in page.button if b.label == "Pick another, or change a setting")
+    assert button.disabled and "This takes" not in said(page)
+    monkeypatch.setattr(services, "model", lambda *_: Obedient())
+    page = press(choose(page, "wavelet", "tv"), "Denoise with 1")
+    assert any(b.label == "Pick another, or change a setting" for b in page.button)
+    page = page.slider(key="wavelet.strength").set_value(1.5).run()
+    assert any(b.label == "Denoise with 1" for b in page.button)
+    services.queue("cpu").cancel(list(state(page)["runs"])[1])
+    assert any(b.label == "Denoise with 2" for b in until_idle(page).button)
+
+
+def test_another_picture_stops_the_runs_that_nobody_waits_for(noisy, astronaut, monkeypatch):
+    monkeypatch.setattr(services, "model", lambda *_: Obedient())
+    photo = png(noisy[:40, :56])  # unlike those of visitors of other tests, who may still be about
+    page = press(choose(upload(opened(), photo), "tv", "wavelet"), "Denoise with 2")
+    lone, shared = state(page)["runs"]
+    visitor = press(choose(upload(opened(), photo), "wavelet"), "Denoise with 1")
+    assert list(state(visitor)["runs"]) == [shared]
+    page = upload(page, png(astronaut[:40, :40]))
+    tasks = services.queue("cpu").tasks
+    assert tasks[lone].stop.is_set() and not tasks[shared].stop.is_set() and state(page)["runs"] == {}
+    services.queue("cpu").cancel(shared)
+    wait()
+
+
+def test_a_run_that_is_still_stopping_says_so(page, monkeypatch):
+    held = threading.Event()
+
+    class Slow(Obedient):
+        def denoise(self, *args, **kwargs):
+            try:
+                return super().denoise(*args, **kwargs)
+            finally:
+                held.wait(60)
+
+    monkeypatch.setattr(services, "model", lambda *_: Slow())
+    page = press(choose(page, "tv"), "Denoise with 1")
+    cancel = next(b for b in page.button if b.label == "Cancel")
+    page = cancel.click().run()
+    assert next(b for b in page.button if b.label == "Cancel").disabled
+    held.set()
+    assert "Total variation: cancelled." in said(until_idle(page))
+
+
+def test_scores_that_take_long_do_not_keep_the_page_waiting(monkeypatch):
+    held, ssim = threading.Event(), denoisers.metrics.ssim
+    monkeypatch.setattr(denoisers.metrics, "ssim", lambda *given: held.wait(60) and ssim(*given))
+    page = opened().button(key="sample.Cat").click().run()
+    assert "Comparing with the clean version" in said(page) and "451 × 300 pixels" in said(page)
+    page = press(choose(page, "wavelet"), "Denoise with 1")
+    wait()
+    page = page.run()
+    assert "PSNR (dB)" not in page.dataframe[0].value
+    held.set()
+    page = until_idle(page)
+    assert page.dataframe[0].value["SSIM"].notna().all() and "Comparing with" not in said(page)
+
+
+def test_scores_that_cannot_be_had_are_told(page, astronaut, monkeypatch):
+    def fails(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(denoisers.metrics, "ssim", fails)
+    page = until_idle(upload(page, png(astronaut[:48, :64]), "clean.png", which="reference"))
+    assert "Some scores are missing" in page.error[0].value and "Comparing with" not in said(page)
 
 
 def test_a_reference_of_another_size_is_refused(page, astronaut):
@@ -209,6 +294,25 @@ def test_a_run_that_cannot_start_is_told_and_the_others_start(page, monkeypatch)
     page = press(choose(page, "tv", "wavelet"), "Denoise with 2")
     assert r"Its weights are damaged\." in page.error[0].value
     assert list(until_idle(page).dataframe[0].value["Denoiser"]) == ["Wavelet shrinkage"]
+
+
+def test_the_first_choices_are_the_quick_ones_that_did_best_on_photographs(monkeypatch):
+    monkeypatch.setattr(
+        services, "ranking", lambda white: ["inr", "drunet.awgn", "drunet.camera", "nlm", "tv", "wavelet"]
+    )
+    assert services.first_choices() == ["drunet", "nlm", "tv"]  # inr takes minutes
+
+
+@pytest.mark.parametrize(("model", "tag"), [("gaussian", "awgn"), ("camera", "camera")])
+def test_automatic_weights_fit_the_noise(model, tag, astronaut, monkeypatch):
+    ranked = {True: ["adnet.awgn", "drunet.awgn", "drunet.camera"], False: ["nlm", "drunet.camera", "drunet.awgn"]}
+    monkeypatch.setattr(services, "ranking", lambda white: ranked[white])
+    page = upload(opened(), png(denoisers.noise.add_noise(astronaut[:128, :128], model, 25 / 255)))
+    page = press(choose(page, "drunet"), "Denoise with 1")
+    (run,) = state(page)["runs"].values()
+    assert (run["weights"], run["title"]) == (tag, f"DRUNet · {tag}")
+    until_idle(page)
+    assert page.run().button and "Pick another" in " ".join(b.label for b in page.button)
 
 
 def test_weights_are_a_choice_where_there_are_several(page, monkeypatch):

@@ -27,7 +27,7 @@ const HELP = [
 const icon = (paths) => `<svg viewBox="0 0 24 24" aria-hidden="true">${paths}</svg>`
 
 const MARKUP = `<div class="gw" tabindex="0" role="group" aria-label="Image comparison. Press question mark for the keys.">
-  <div class="bar" role="toolbar" aria-label="Viewer tools">
+  <div class="bar" role="toolbar" aria-label="Viewer tools" inert>
     <div class="seg modes" role="group" aria-label="View">${MODES.map(
       ([id, name, key, paths]) =>
         `<button type="button" data-mode="${id}" aria-pressed="false" title="${name} (${key})" aria-label="${name}"
@@ -55,11 +55,11 @@ const MARKUP = `<div class="gw" tabindex="0" role="group" aria-label="Image comp
   <div class="stage">
     <div class="main" role="img" tabindex="0"></div>
     <div class="panes" hidden></div>
-    <div class="divider" role="slider" tabindex="0" aria-label="Divider between the two images"
+    <div class="divider" hidden role="slider" tabindex="0" aria-label="Divider between the two images"
       aria-orientation="horizontal" aria-valuemin="0" aria-valuemax="100" aria-valuenow="50">
       <i>${icon('<path d="M9 7l-5 5 5 5M15 7l5 5-5 5"/>')}</i></div>
-    <div class="who who-a"><div class="tag tag-a"></div><select class="left" aria-label="Left image"></select></div>
-    <div class="who who-b"><div class="tag tag-b"></div><select class="right" aria-label="Right image"></select></div>
+    <div class="who who-a" hidden><div class="tag tag-a"></div><select class="left" aria-label="Left image"></select></div>
+    <div class="who who-b" hidden><div class="tag tag-b"></div><select class="right" aria-label="Right image"></select></div>
     <div class="dock difference" role="group" aria-label="Difference" hidden>
       <div class="seg">
         <button type="button" data-signed="" title="How much the two differ: black where they are equal">|A − B|</button>

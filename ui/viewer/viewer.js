@@ -38,7 +38,7 @@ class Viewer {
       this.main.viewer.addHandler("animation-finish", () => this.remember())
       this.loupe = new Loupe(this.stage, this.$(".lens"), this.$(".strip"), this.base)
       this.take(this.waiting)
-    }).catch((error) => this.note(`The viewer could not start: ${error.message}`))
+    }).catch((error) => this.note(`The viewer could not start: ${error.message}. Reload the page to try again.`))
   }
 
   take(data) {

@@ -1,0 +1,45 @@
+"""Benchmark: every denoiser on every test, and the pictures behind the numbers."""
+
+import streamlit as st
+
+from denoisers import benchmark as scores
+from denoisers.errors import DataError
+from ui import benchmark, services, workspace
+
+space = workspace.current()
+st.title("Which denoiser is best at what?", anchor=False)
+
+try:
+    results = scores.read(services.benchmark_file())
+except DataError as error:
+    st.error(benchmark.escape(str(error), 400), icon=":material/error:")
+    st.stop()
+
+st.write(
+    "Every denoiser on the same pictures, scored against the clean truth. On real photographs nothing is told to the "
+    "denoisers: each works from the picture alone, as it will on yours."
+)
+score = st.segmented_control(
+    "Score",
+    list(benchmark.SCORES),
+    default="psnr",
+    format_func=benchmark.SCORES.get,
+    label_visibility="collapsed",
+    help=scores.metrics.PROTOCOL,
+)
+benchmark.table(results, score or "psnr")
+benchmark.provenance(results)
+
+st.subheader("Quality against time", anchor=False)
+test = st.selectbox("Test", benchmark.tests(results), format_func=lambda test: benchmark.title(*test))
+st.caption(benchmark.explain(*test))
+benchmark.scatter(results, test)
+
+st.markdown("**The pictures behind these numbers**")
+benchmark.pictures(space, results, test)
+
+with st.expander("Size of each network, and what the authors printed", icon=":material/menu_book:"):
+    benchmark.costs(results)
+st.download_button(
+    "Download the results (JSON)", services.benchmark_file().read_bytes(), "benchmark.json", icon=":material/download:"
+)

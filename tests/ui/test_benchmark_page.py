@@ -1,0 +1,78 @@
+"""The Benchmark page's logic: the table says what the file says, and a number's pictures open in Compare."""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from denoisers import benchmark as scores
+from ui import benchmark, services, workspace
+
+PAGE = Path(__file__).parents[2] / "pages" / "benchmark.py"
+
+pytestmark = pytest.mark.usefixtures("fresh_app")
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    path = tmp_path_factory.mktemp("benchmark") / "r.json"
+    scores.benchmark(["samples"], path, ["tv", "wavelet", "adnet"], pictures=2, crop=24)
+    return path
+
+
+@pytest.fixture
+def page(results, monkeypatch):
+    monkeypatch.setenv("GRAINWISE_BENCHMARK", str(results))
+    return AppTest.from_file(str(PAGE), default_timeout=60).run()
+
+
+def test_the_table_says_what_the_file_says(page, results):
+    assert not page.exception and not page.error
+    frame = page.dataframe[0].value
+    rows = json.loads(results.read_text())["rows"]
+    assert frame.loc["tv", "Samples, sigma 25"] == next(
+        r["psnr"] for r in rows if (r["model"], r["condition"]) == ("tv", "sigma 25")
+    )
+    assert list(frame.index)[-1] in ("noisy", "tv")  # best first
+
+
+def test_a_file_that_is_no_benchmark_is_told(tmp_path, monkeypatch):
+    (tmp_path / "r.json").write_text("{}")
+    monkeypatch.setenv("GRAINWISE_BENCHMARK", str(tmp_path / "r.json"))
+    page = AppTest.from_file(str(PAGE), default_timeout=60).run()
+    assert "holds no results" in page.error[0].value and not page.exception
+
+
+@pytest.mark.parametrize("condition", ["sigma 25", "text 25 %"])
+def test_compare_scores_the_pictures_behind_a_number_alike(results, condition):
+    """What opens in Compare has the pixels that were scored, and its runs come to the scores of the table."""
+    rows = json.loads(results.read_text())["rows"]
+    row = next(r for r in rows if (r["model"], r["condition"]) == ("tv", condition))
+    one = row["each"][1]
+    space = workspace.Workspace(services.store().new_workspace())
+    picture = scores.Set("samples", crop=24).open(one["picture"])
+    benchmark.open_in_compare(space, picture, condition, ["tv", "adnet.awgn"])
+    np.testing.assert_array_equal(
+        services.store().pixels(space["picture"]), scores.given(picture, condition)[0].astype(np.float32)
+    )
+    assert space["chosen"]["adnet"]["weights"] == "awgn"
+    (item,) = (i for i, run in space["runs"].items() if run["name"] == "tv")
+    until = time.monotonic() + 60
+    while item not in services.store() and time.monotonic() < until:
+        time.sleep(0.05)
+    found = services.scores(item, space["reference"])
+    assert found["psnr"] == pytest.approx(one["psnr"], abs=2e-3)
+
+
+def test_pictures_that_are_not_here_are_said_to_be_missing(results, tmp_path, monkeypatch):
+    facts = json.loads(results.read_text())
+    for row in facts["rows"]:
+        row["set"] = "elsewhere"
+    (tmp_path / "r.json").write_text(json.dumps(facts))
+    monkeypatch.setenv("GRAINWISE_BENCHMARK", str(tmp_path / "r.json"))
+    page = AppTest.from_file(str(PAGE), default_timeout=60).run()
+    assert any("not on this server" in caption.value for caption in page.caption)
+    assert next(b for b in page.button if b.label == "Open in Compare").disabled

@@ -1,0 +1,207 @@
+"""The parts of the Benchmark page, each a function of a results file of ``denoisers.benchmark``."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+import denoisers
+from denoisers import benchmark, images
+from denoisers.benchmark import CONDITIONS, NOISY, PHOTOGRAPHED, SAMPLES
+from denoisers.errors import DenoiserError
+
+from . import compare, services
+from .compare import FAMILIES, escape
+
+SCORES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "seconds_per_megapixel": "Seconds a megapixel"}
+DIGITS = {"psnr": 2, "ssim": 4, "seconds_per_megapixel": 1}
+SETS = {
+    "polyu": ("PolyU", "Photographs with light camera noise."),
+    "renoir": ("RENOIR", "Photographs with strong camera noise, taken in low light."),
+    "cbsd68": ("CBSD68", "68 clean pictures that most papers test on."),
+    "samples": ("Samples", "The four pictures that come with scikit-image."),
+}
+CONDITION_HELP = {
+    PHOTOGRAPHED: "Noise as the camera made it; nothing is told to the denoisers.",
+    "sigma": "White Gaussian noise of this standard deviation, of 255, which is told to the denoisers as in papers.",
+    "Poisson": "Photon noise, which grows with brightness; nothing is told to the denoisers.",
+    "text": "A quarter of the picture lies under text; nothing is told to the denoisers.",
+}
+
+
+def set_name(source: str) -> str:
+    return SETS[source][0] if source in SETS else source
+
+
+def title(source: str, condition: str) -> str:
+    return f"{set_name(source)} photos" if condition == PHOTOGRAPHED else f"{set_name(source)}, {condition}"
+
+
+def explain(source: str, condition: str) -> str:
+    about = SETS[source][1] if source in SETS else f"The pictures of {source}."
+    return f"{about} {next(text for start, text in CONDITION_HELP.items() if condition.startswith(start))}"
+
+
+def tests(results) -> list[tuple[str, str]]:
+    """(set, condition) of every line of the table; real photographs first."""
+    found = dict.fromkeys((row["set"], row["condition"]) for row in results["rows"])
+    return sorted(found, key=lambda test: test[1] != PHOTOGRAPHED)
+
+
+def rows(results, test) -> list[dict]:
+    return [row for row in results["rows"] if (row["set"], row["condition"]) == test]
+
+
+def families(results) -> dict[str, str]:
+    """Family of each model, in words."""
+    names = dict.fromkeys(row["model"] for row in results["rows"] if row["model"] != NOISY)
+    return {name: FAMILIES[denoisers.spec(name.partition(".")[0]).family] for name in names}
+
+
+def table(results, score: str):
+    """A line a model, a column a test; the best of each column marked."""
+    values = {
+        title(*test): {row["model"]: row[score] for row in rows(results, test) if score in row}
+        for test in tests(results)
+    }
+    frame = pd.DataFrame(values)
+    frame = frame.sort_values(frame.columns[0], ascending=score == "seconds_per_megapixel")
+    contest = frame.drop(index=NOISY, errors="ignore")
+    best = contest.min() if score == "seconds_per_megapixel" else contest.max()
+
+    def mark(column):
+        won = "font-weight: 700; background-color: rgba(20, 160, 140, .22)"
+        return [won if name != NOISY and value == best[column.name] else "" for name, value in column.items()]
+
+    frame.index.name = "Denoiser"
+    style = frame.style.format(f"{{:.{DIGITS[score]}f}}", na_rep="").apply(mark)
+    columns = {title(*test): st.column_config.Column(help=explain(*test), width="small") for test in tests(results)}
+    st.dataframe(style, width="stretch", placeholder="", column_config=columns)
+
+
+def scatter(results, test):
+    """Quality against cost: the best are in the upper left."""
+    figure, found = go.Figure(), rows(results, test)
+    before = next((row["psnr"] for row in found if row["model"] == NOISY), None)
+    family = families(results)
+    for name in dict.fromkeys(family.values()):
+        some = [row for row in found if family.get(row["model"]) == name]
+        figure.add_scatter(
+            x=[row["seconds_per_megapixel"] for row in some],
+            y=[row["psnr"] for row in some],
+            text=[row["model"] for row in some],
+            name=name,
+            mode="markers+text",
+            textposition="top center",
+            marker={"size": 11},
+            hovertemplate="%{text}<br>%{y:.2f} dB, %{x:.1f} s a megapixel<extra></extra>",
+        )
+    if before is not None:
+        figure.add_hline(before, line={"dash": "dot", "color": "gray"}, annotation_text="the noisy picture itself")
+    figure.update_layout(
+        xaxis={"type": "log", "title": "Seconds a megapixel (logarithmic)"},
+        yaxis={"title": "PSNR (dB)"},
+        height=460,
+        margin={"t": 20, "b": 10, "l": 10, "r": 10},
+        legend={"orientation": "h", "y": -0.2},
+    )
+    st.plotly_chart(figure, width="stretch", config={"displaylogo": False})
+
+
+def costs(results):
+    """What each network is, beside what its authors printed."""
+    facts = {row["model"]: row for row in results["rows"] if "parameters" in row}
+    own = [
+        {
+            "Network": name,
+            "Parameters (million)": row["parameters"] / 1e6,
+            "Multiply-adds a pixel (thousand)": row["macs_per_pixel"] / 1e3,
+        }
+        for name, row in facts.items()
+    ]
+    st.dataframe(pd.DataFrame(own).style.format(precision=2), hide_index=True, width="stretch")
+    st.markdown("**As printed by the methods' authors**")
+    figures = [
+        {"Method": denoisers.spec(f["model"]).title if f["model"] in denoisers.names() else f["model"], "Set": f["set"]}
+        | f["scores"]
+        | {"Note": f["note"]}
+        for f in benchmark.published()
+    ]
+    st.dataframe(pd.DataFrame(figures).style.format(precision=2, na_rep=""), hide_index=True, width="stretch")
+    st.caption("PSNR in dB. Their pictures, noise and training differ from ours: compare the order, not the digits.")
+
+
+def provenance(results):
+    """Where, when and how the numbers came about, and the file itself."""
+    machine, count = results["machine"], results["pictures"]
+    pictures = f"at most {count} pictures of each set" if count else "all pictures"
+    crop = f", their central {results['crop']} × {results['crop']} pixels" if results["crop"] else ""
+    st.caption(
+        f"Grainwise {results['grainwise']}, {results['date']}, {machine['processor']}, {machine['cores']} cores, "
+        f"{machine['device']}, {machine['precision']}. {pictures.capitalize()}{crop}.",
+        help=benchmark.__doc__.partition("Protocol: ")[2],
+    )
+
+
+def folder(name: str) -> str | None:
+    """Where a set lies on this server: among the folders that jobs may read."""
+    from denoisers.jobs import settings
+
+    if name == SAMPLES:
+        return SAMPLES
+    roots = settings.from_environment().folders
+    places = [place for root in roots for place in (root, root / name) if place.name == name and place.is_dir()]
+    return str(places[0]) if places else None
+
+
+def pictures(space, results, test):
+    """The pictures behind a test's numbers, opened in Compare with the denoisers that made them."""
+    found = {row["model"]: row for row in rows(results, test)}
+    best = sorted((name for name in found if name != NOISY), key=lambda name: -found[name]["psnr"])
+    scores = {one["picture"]: one["psnr"] for one in found[best[0]]["each"]}
+    which, who = st.columns([1, 2])
+    picture = which.selectbox(
+        "Picture", list(scores), format_func=lambda name: f"{name} ({scores[name]:.2f} dB with {best[0]})"
+    )
+    methods = who.multiselect("Denoisers", best, best[:3], help="One set of weights a method.")
+    place = folder(test[0])
+    if place is None:
+        st.caption(
+            f"The pictures of {set_name(test[0])} are not on this server. To see them, put them into a "
+            f"folder named `{test[0]}` and name it in GRAINWISE_JOBS_FOLDERS."
+        )
+    if st.button("Open in Compare", type="primary", disabled=not place or not methods, icon=":material/compare:"):
+        try:
+            open_in_compare(space, benchmark.Set(place, crop=results["crop"]).open(picture), test[1], methods)
+        except (DenoiserError, KeyError) as error:
+            st.error(escape(f"This picture cannot be opened: {error}", 400))
+        else:
+            st.switch_page("pages/compare.py")
+
+
+def open_in_compare(space, picture: benchmark.Picture, condition: str, models: list[str]):
+    """The very pixels that were scored become the workspace's picture and reference, and the denoisers are started."""
+
+    def keep(pixels, name):
+        # 16 bits hold the 8 of a file exactly.
+        return services.store().put_upload(images.encode(np.asarray(pixels), ".png", bits=16), name)
+
+    name = Path(picture.name).stem
+    clean, told = keep(picture.clean, f"{name} clean.png"), {}
+    if condition == PHOTOGRAPHED:
+        noisy = keep(picture.noisy, f"{name}.png")
+    else:
+        made = CONDITIONS[condition]
+        noisy = services.noisy_copy(clean, made.model, made.level, 0, clip=False)
+        told = {"sigma": made.level} if made.told else {}
+    chosen = {}
+    for model in models:
+        method, _, tag = model.partition(".")
+        known = {param.name for param in denoisers.spec(method).params}
+        chosen[method] = {"weights": tag or None, "params": {k: v for k, v in told.items() if k in known}}
+    for method in denoisers.names():
+        st.session_state.pop(f"pick.{method}", None)
+    space.update(picture=noisy, reference=clean, runs={}, chosen=chosen)
+    compare.start(space, chosen, services.devices()[0])
