@@ -23,12 +23,11 @@ import numpy as np
 import torch
 
 import denoisers
+from denoisers.benchmark import centre, takes_level
 from denoisers.inr import PRESETS, RULES, Fit, stop
 from denoisers.methods.inr import rule_of
 from denoisers.metrics import psnr
 from denoisers.noise import add_noise, describe_noise
-
-from .denoisers_psnr import centre, told
 
 REAL = ("polyu", "renoir")
 WITHOUT = {"no decay": {"decay": 0.0}, "no averaging": {"ema": 0.0}}
@@ -75,7 +74,7 @@ def measure(noisy, clean, noise, real, others, presets) -> dict[str, float]:
     for name in others:
         tag = ("camera" if real else "awgn") if name == "drunet" else None
         model = denoisers.load(name, tag)
-        answer[name] = psnr(model.denoise(noisy, **({"sigma": noise.sigma} if told(model) else {})).image, clean)
+        answer[name] = psnr(model.denoise(noisy, **({"sigma": noise.sigma} if takes_level(model) else {})).image, clean)
     for preset in presets:
         recipe, title = PRESETS[preset], "inr" if preset == "fast" else f"inr {preset}"
         past = fitted(noisy, clean, recipe)

@@ -130,7 +130,8 @@ def benchmark(args):
 
     names = args.names and args.names.split(",")
     options = dict(pictures=args.pictures, crop=args.crop, events=args.events)
-    print(benchmark.markdown(benchmark.benchmark(args.set, args.output, names, **options)))
+    results = benchmark.benchmark(args.set, args.output, names, **options)
+    print(benchmark.markdown(results, [Path(source).name for source in args.set]))
 
 
 def progress(name):

@@ -115,6 +115,11 @@ def given(picture: Picture, condition: str) -> tuple[np.ndarray, float | None]:
     return add_noise(picture.clean, model, level, clip=False), level if told else None
 
 
+def takes_level(model: Denoiser) -> bool:
+    """Whether a method can be told the noise level."""
+    return any(p.name == "sigma" for p in model.spec.params)
+
+
 def models(names) -> list[str]:
     """METHOD or METHOD.TAG, in full: a method with weights stands for all its tags, None for every method.
 
@@ -164,7 +169,6 @@ def row(source: Set, condition: str, name: str, on_picture, cancelled) -> dict:
     if name != NOISY:
         model = open_model(name)
         facts = cost(name)
-        takes_level = any(p.name == "sigma" for p in model.spec.params)
         model.denoise(np.full((32, 32, 3), 0.5, np.float32))
     for label in source.files:
         picture = source.open(label)
@@ -172,7 +176,7 @@ def row(source: Set, condition: str, name: str, on_picture, cancelled) -> dict:
         if name == NOISY:
             each.append(scores(noisy, picture))
         else:
-            told = {"sigma": level} if level and takes_level else {}
+            told = {"sigma": level} if level and takes_level(model) else {}
             result = model.denoise(noisy, cancelled=cancelled, **told)
             each.append(scores(result.image, picture) | {"seconds": round(result.seconds, 3)})
         pixels += picture.clean[..., 0].size
@@ -195,7 +199,9 @@ def machine() -> dict:
         processor = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         processor = platform.processor() or platform.machine()
-    facts = {"processor": processor, "cores": os.cpu_count(), "threads": torch.get_num_threads()}
+    # Those that this process may use, where the system tells.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    facts = {"processor": processor, "cores": cores, "threads": torch.get_num_threads()}
     return facts | {"device": device, "precision": str(precision(device)).removeprefix("torch.")}
 
 
@@ -232,7 +238,8 @@ def benchmark(sets, output, names=None, *, pictures=None, crop=None, events=None
         results["rows"] = before["rows"]
 
     files = {name: fingerprint(name) for name in names}
-    kept = {(r["set"], r["condition"], r["model"]): r for r in results["rows"] if r["file"] == files.get(r["model"])}
+    fresh = [r for r in results["rows"] if r["file"] == files.get(r["model"], r["file"])]
+    kept = {(r["set"], r["condition"], r["model"]): r for r in fresh}
     wanted = [(s, c, name) for s in sources for c in s.conditions for name in (NOISY, *names)]
     left = [(s, c, name) for s, c, name in wanted if (s.name, c, name) not in kept]
     # Rows asked for stand in the order asked, others before them.
@@ -302,18 +309,29 @@ def line(found: dict) -> str:
     return f"{head} {found['psnr']:6.2f} dB  {found['ssim']:.4f} {speed}"
 
 
-def markdown(results: dict, score: str = "psnr") -> str:
-    """The table of one score: a row a set and condition, a column a model, the best of each row in bold."""
-    rows = results["rows"]
-    names = list(dict.fromkeys(r["model"] for r in rows))
-    text = [f"| | {' | '.join(names)} |", f"|---|{'---|' * len(names)}"]
-    for set_, condition in dict.fromkeys((r["set"], r["condition"]) for r in rows):
-        values = {r["model"]: r.get(score) for r in rows if (r["set"], r["condition"]) == (set_, condition)}
-        best = max((v for name, v in values.items() if name != NOISY), default=None)
-        cells = [f"{values[n]:.2f}" if n in values else "" for n in names]
-        cells = [f"**{c}**" if values.get(n) == best else c for n, c in zip(names, cells, strict=True)]
-        text.append(f"| {set_}, {condition} | {' | '.join(cells)} |")
-    return "\n".join(text)
+def markdown(results: dict, sets=None) -> str:
+    """A line a model, a column of PSNR a test of ``sets`` (all if None), the best of each in bold; and its time,
+    seconds a megapixel over all of them."""
+    table = {}
+    for found in results["rows"]:
+        if sets is None or found["set"] in sets:
+            table.setdefault((found["set"], found["condition"]), {})[found["model"]] = found
+    names = list(dict.fromkeys(name for scores in table.values() for name in scores))
+
+    def cell(scores, name):
+        if name not in scores:
+            return ""
+        best = max(found["psnr"] for other, found in scores.items() if other != NOISY or len(scores) == 1)
+        mark = "**" if scores[name]["psnr"] == best else ""
+        return f"{mark}{scores[name]['psnr']:.2f}{mark}"
+
+    def pace(name):
+        times = [scores[name].get("seconds_per_megapixel") for scores in table.values() if name in scores]
+        return f"{np.mean(times):.1f}" if all(times) else ""
+
+    lines = [["", *(", ".join(test) for test in table), "s/MP"], ["---"] * (len(table) + 2)]
+    lines += [[name, *(cell(scores, name) for scores in table.values()), pace(name)] for name in names]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def published() -> list[dict]:

@@ -136,10 +136,11 @@ def costs(results):
 def provenance(results):
     """Where, when and how the numbers came about, and the file itself."""
     machine, count = results["machine"], results["pictures"]
+    cores = f"{machine['cores']} core{'s' * (machine['cores'] > 1)}"
     pictures = f"at most {count} pictures of each set" if count else "all pictures"
     crop = f", their central {results['crop']} × {results['crop']} pixels" if results["crop"] else ""
     st.caption(
-        f"Grainwise {results['grainwise']}, {results['date']}, {machine['processor']}, {machine['cores']} cores, "
+        f"Grainwise {results['grainwise']}, {results['date']}, {machine['processor']}, {cores}, "
         f"{machine['device']}, {machine['precision']}. {pictures.capitalize()}{crop}.",
         help=benchmark.__doc__.partition("Protocol: ")[2],
     )

@@ -34,7 +34,10 @@ def run_network(network, image, run: Run, *, device="cpu", budget=None, margin=N
         network: module on ``device``; ``network(x, **inputs)`` maps 1 x C x h x w to the same, for h and w
             multiples of ``network.multiple`` and C = ``network.colours``. One that pools globally says in
             ``network.averages`` how many averages it takes, and finds them with ``network.to_average``.
-        image: H x W x C float32; any H, W from 1. A grey picture meets a colour network as three equal channels.
+        image: H x W x C float32; any H, W from 1. A grey picture meets a colour network as three equal channels, and
+            one that is told ``sigma`` hears sqrt(3) times as much: to a network that knows noise as independent in
+            each channel, equal noise in all three is a colour noise so much stronger. ``network.grey_noise`` says
+            another factor, 1 where it was trained on noise that the channels share.
         budget: bytes the activations of one tile may take, BUDGET by default; quartered and tried
             again when the device runs out.
         margin: how far the network effectively looks, pixels; by default what the network says, or 32.
@@ -44,9 +47,12 @@ def run_network(network, image, run: Run, *, device="cpu", budget=None, margin=N
     import torch
     from torch.nn.functional import pad
 
-    if image.shape[-1] == 1 and network.colours == 3:
-        colour = run_network(network, image.repeat(3, -1), run, device=device, budget=budget, margin=margin, **inputs)
-        return colour.mean(-1, keepdims=True)
+    channels = image.shape[-1]
+    grey = network.colours == 3 and bool((image == image[..., :1]).all())  # grey stored as colour is grey too
+    if grey:
+        image = np.broadcast_to(image[..., :1], (*image.shape[:2], 3))
+        if "sigma" in inputs:
+            inputs["sigma"] *= getattr(network, "grey_noise", 3**0.5)
     budget = budget or BUDGET
     multiple, kind = network.multiple, torch.device(device).type
     dtype = precision(device)
@@ -92,7 +98,8 @@ def run_network(network, image, run: Run, *, device="cpu", budget=None, margin=N
         try:
             if hasattr(network, "averages") and max(image.shape) > side:
                 inputs["averages"], tiling = global_averages(side, run.part(0, 0.4)), run.part(0.4, 1)
-            return tiled(image, restore, tiling, tile=side, margin=margin, multiple=grid)
+            restored = tiled(image, restore, tiling, tile=side, margin=margin, multiple=grid)
+            return np.repeat(restored.mean(-1, keepdims=True), channels, -1) if grey else restored
         except torch.OutOfMemoryError:
             if side <= max(128, grid):
                 raise

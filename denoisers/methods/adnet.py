@@ -15,6 +15,6 @@ SPEC = DenoiserSpec(
     "124, 2020.",
     needs_weights=True,
     weights_licence="stated with each file",
-    cost=10,
+    cost=3,
     params=(BLEND,),
 )

@@ -24,7 +24,7 @@ SPEC = DenoiserSpec(
     trained_for="Not trained. Assumes white Gaussian noise; works on camera noise with the strength estimated here.",
     citation="K. Dabov, A. Foi, V. Katkovnik, K. Egiazarian. Image denoising by sparse 3-D transform-domain "
     "collaborative filtering. IEEE TIP 16, 2007 (single blocks).",
-    cost=10,
+    cost=5,
     params=(
         SIGMA,
         STRENGTH,

@@ -14,7 +14,7 @@ SPEC = DenoiserSpec(
     "denoiser prior. IEEE TPAMI 2021.",
     needs_weights=True,
     weights_licence="stated with each file",
-    cost=3,
+    cost=4,
     params=(SIGMA, STRENGTH),
 )
 

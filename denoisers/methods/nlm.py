@@ -17,7 +17,7 @@ SPEC = DenoiserSpec(
     trained_for="Not trained. Assumes white Gaussian noise; works on camera noise with the strength estimated here.",
     citation="A. Buades, B. Coll, J.-M. Morel. A non-local algorithm for image denoising. CVPR 2005.",
     code_licence="BSD-3-Clause (scikit-image)",
-    cost=3,
+    cost=2,
     params=(
         SIGMA,
         STRENGTH,

@@ -17,7 +17,7 @@ SPEC = DenoiserSpec(
     "NeurIPS 2020.",
     needs_weights=True,
     weights_licence="stated with each file",
-    cost=10,
+    cost=3,
     params=(BLEND,),
 )
 

@@ -14,6 +14,6 @@ SPEC = DenoiserSpec(
     citation="Y. Zhao, Z. Jiang, A. Men, G. Ma. Pyramid real image denoising network. IEEE VCIP 2019.",
     needs_weights=True,
     weights_licence="stated with each file",
-    cost=10,
+    cost=4,
     params=(BLEND,),
 )

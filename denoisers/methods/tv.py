@@ -15,7 +15,7 @@ SPEC = DenoiserSpec(
     trained_for="Not trained. Assumes white Gaussian noise and piecewise smooth pictures.",
     citation="L. I. Rudin, S. Osher, E. Fatemi. Nonlinear total variation based noise removal. Physica D 60, 1992.",
     code_licence="BSD-3-Clause (scikit-image)",
-    cost=10,
+    cost=2,
     params=(
         SIGMA,
         STRENGTH,

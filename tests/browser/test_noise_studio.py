@@ -93,7 +93,7 @@ def test_from_the_picture_to_a_restored_one(page):
 def test_a_slider_moves_the_picture_and_the_set_opens(page):
     turn(page, "Make more noise like it")
     expect(page.get_by_text("Is it the same noise?")).to_be_visible(timeout=WAIT)
-    expect(page.locator(".tag-b")).to_contain_text("Generated", timeout=WAIT)
+    expect(page.locator(".tag-b", has_text="Generated")).to_be_visible(timeout=WAIT)
     finished(page)
     strength = page.get_by_role("slider", name="Strength")
     with page.expect_request(re.compile(r"/tiles/[0-9a-f]{32}/")):
