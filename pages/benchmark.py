@@ -40,6 +40,8 @@ benchmark.pictures(space, results, test)
 
 with st.expander("Size of each network, and what the authors printed", icon=":material/menu_book:"):
     benchmark.costs(results)
+with st.expander("Run it again on this machine", icon=":material/replay:"):
+    benchmark.run_again(space, results)
 st.download_button(
     "Download the results (JSON)", services.benchmark_file().read_bytes(), "benchmark.json", icon=":material/download:"
 )

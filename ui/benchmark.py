@@ -12,7 +12,7 @@ from denoisers import benchmark, images
 from denoisers.benchmark import CONDITIONS, NOISY, PHOTOGRAPHED, SAMPLES
 from denoisers.errors import DenoiserError
 
-from . import compare, services
+from . import compare, jobs, services
 from .compare import FAMILIES, escape
 
 SCORES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "seconds_per_megapixel": "Seconds a megapixel"}
@@ -179,7 +179,7 @@ def pictures(space, results, test):
         except (DenoiserError, KeyError) as error:
             st.error(escape(f"This picture cannot be opened: {error}", 400))
         else:
-            st.switch_page("pages/compare.py")
+            st.switch_page("pages/compare.py", query_params={"w": space.name})
 
 
 def open_in_compare(space, picture: benchmark.Picture, condition: str, models: list[str]):
@@ -206,3 +206,25 @@ def open_in_compare(space, picture: benchmark.Picture, condition: str, models: l
         st.session_state.pop(f"pick.{method}", None)
     space.update(picture=noisy, reference=clean, runs={}, chosen=chosen)
     compare.start(space, chosen, services.devices()[0])
+
+
+def run_again(space, results):
+    """The same tests on this machine, as a job."""
+    mine = jobs.mine()
+    if mine is None:
+        return
+    here = [name for name in dict.fromkeys([*(test[0] for test in tests(results)), SAMPLES]) if folder(name)]
+    sets = st.multiselect("Sets", here, here, format_func=set_name, help="Those whose pictures are on this server.")
+    names = st.multiselect("Denoisers", benchmark.models(None), placeholder="All of them")
+    most, side = st.columns(2)
+    spec = {
+        "pictures": most.number_input("Pictures of each set", 1, 1000, results["pictures"] or 4),
+        "crop": side.number_input("Side of the central part (pixels)", 16, 10_000, results["crop"] or 256),
+    }
+    if st.button("Start", disabled=not sets, icon=":material/play_arrow:"):
+        try:
+            job = mine.submit("benchmark", spec | {"sets": [folder(name) for name in sets], "names": names})
+        except DenoiserError as error:
+            st.error(escape(str(error), 400), icon=":material/error:")
+        else:
+            st.switch_page("pages/jobs.py", query_params={"w": space.name, "job": job.id})

@@ -9,6 +9,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from denoisers import benchmark as scores
+from denoisers.jobs import Jobs
+from denoisers.jobs.settings import Visitor, from_environment
 from ui import benchmark, services, workspace
 
 PAGE = Path(__file__).parents[2] / "pages" / "benchmark.py"
@@ -76,3 +78,13 @@ def test_pictures_that_are_not_here_are_said_to_be_missing(results, tmp_path, mo
     page = AppTest.from_file(str(PAGE), default_timeout=60).run()
     assert any("not on this server" in caption.value for caption in page.caption)
     assert next(b for b in page.button if b.label == "Open in Compare").disabled
+
+
+def test_it_can_be_run_again_as_a_job(with_jobs, results, monkeypatch):
+    monkeypatch.setenv("GRAINWISE_BENCHMARK", str(results))
+    page = AppTest.from_file(str(PAGE), default_timeout=60).run()
+    next(m for m in page.multiselect if m.label == "Denoisers" and not m.value).set_value(["tv"])
+    page = next(b for b in page.button if b.label == "Start").click().run()
+    (job,) = Jobs(from_environment(), Visitor()).list()
+    assert job.kind == "benchmark"
+    assert job.spec | {"sets": ["samples"], "names": ["tv"], "pictures": 2, "crop": 24} == job.spec
