@@ -40,4 +40,5 @@ def moments(image):
 def denoise(image, *, strength, run, network, device):
     standardised, mean, std = standardise(image)
     restored = run_network(network, standardised, run, device=device) * std + mean
+    restored = np.where((image == image[0, 0]).all((0, 1)), image, restored)  # a constant channel has no scale
     return blend(image, restored, strength)

@@ -42,8 +42,9 @@ def huge_png(width, height):
     [
         (b"", "'a.png' is empty"),
         (b"Dear diary,\n" * 40, "'a.png' is not a picture .*text"),
+        (b"\0\0\0\x18ftypheic" + bytes(40), "'a.png' is a HEIC or AVIF picture.*save it as JPEG"),
         (bytes(range(128, 256)), "'a.png' is not a picture"),
-        (huge_png(12_001, 10_000), r"12001 x 10000, 120 megapixels; the limit is 120"),
+        (huge_png(12_001, 10_000), r"12001 x 10000, 120.01 megapixels; the limit is 120"),
         (huge_png(200_000, 200_000), "limit of 120 megapixels"),
         (tiff(np.zeros((4, 5, 5), np.uint8), photometric="minisblack", planarconfig="contig"), "5 channels"),
         (tiff(np.zeros((4, 5, 5), np.uint16), photometric="minisblack", planarconfig="contig"), "5 channels"),
