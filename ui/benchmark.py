@@ -36,7 +36,7 @@ def set_name(source: str) -> str:
 
 
 def title(source: str, condition: str) -> str:
-    return f"{set_name(source)} photos" if condition == PHOTOGRAPHED else f"{set_name(source)}, {condition}"
+    return f"{set_name(source)} photos" if condition == PHOTOGRAPHED else f"{condition}, {set_name(source)}"
 
 
 def explain(source: str, condition: str) -> str:
