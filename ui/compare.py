@@ -88,15 +88,9 @@ def expected(space, name: str, device: str) -> float:
 
 def open_picture(space):
     """The uploader. What it can read becomes the workspace's picture; a bad file is explained, and changes nothing."""
-    with st.container(key="dropzone", gap="small"):
-        upload = st.file_uploader(
-            "Your noisy photo",
-            type=TYPES,
-            key=f"upload.{space['picture']}",
-            help="PNG, JPEG, TIFF, WebP or BMP, 8 or 16 bit, up to 120 megapixels.",
-        )
-        st.caption("Or copy a picture anywhere and paste it here with Ctrl+V (⌘V on a Mac).")
-        browser.paste_into("dropzone")
+    help = "PNG, JPEG, TIFF, WebP or BMP, 8 or 16 bit, up to 120 megapixels."
+    upload = browser.file_uploader("Your noisy photo", TYPES, f"upload.{space['picture']}", paste=True, help=help)
+    st.caption("Or copy a picture anywhere and paste it here with Ctrl+V (⌘V on a Mac).")
     if upload is None:
         return
     try:
@@ -177,11 +171,12 @@ def own_weights(space):
             "Restormer and more). Nothing in the file is run."
         )
         count = sum(len(files) for files in space["files"].values())
-        upload = st.file_uploader("A weight file", [s[1:] for s in SUFFIXES], key=f"weights.{count}")
+        upload = browser.file_uploader("A weight file", [s[1:] for s in SUFFIXES], f"weights.{count}")
         if upload is None:
             return
         try:
-            path = services.store().put_weights(upload.getvalue(), upload.name)
+            with st.spinner("Reading the file…"):
+                path = services.store().put_weights(upload.getvalue(), upload.name)
         except DenoiserError as error:
             refuse(error, upload.name)
             return
@@ -199,7 +194,8 @@ def card(space, name: str, chosen: dict, answer: dict):
     spec, kept = denoisers.spec(name), chosen.get(name, {"weights": None, "params": {}})
     with st.container(key=f"card-{name}", gap=None):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            on = st.toggle(spec.title, name in chosen, key=f"pick.{name}", help=f"Made for: {spec.trained_for}")
+            st.session_state.setdefault(f"pick.{name}", name in chosen)  # as a default the browser would not hear of it
+            on = st.toggle(spec.title, key=f"pick.{name}", help=f"Made for: {spec.trained_for}")
             with st.popover("", icon=":material/tune:", help=f"Settings of {spec.title}", type="tertiary"):
                 files, automatic = space["files"].get(name, ()), "Automatic: fits the noise"
                 weights = forms.weights_form(spec, kept["weights"], name, files, automatic)
@@ -218,7 +214,7 @@ def go(space, chosen: dict, device: str):
         label = "Pick another, or change a setting"
     else:
         label = "Pick a denoiser"
-    if st.button(label, type="primary", width="stretch", disabled=not new, icon=":material/auto_fix_high:"):
+    if st.button(label, type="primary", width="stretch", disabled=not new, icon=":material/auto_fix_high:", key="go"):
         start(space, new, device)
         st.rerun()
     for reason in st.session_state.get("refused", []):
@@ -353,7 +349,7 @@ def truth(space):
     with st.expander(title, icon=":material/science:"):
         # The key changes with what is in use, so a file never outlives the moment it was taken over.
         key = f"reference.{space['picture']}.{reference}"
-        upload = st.file_uploader("A clean reference of the same size", type=TYPES, key=key)
+        upload = browser.file_uploader("A clean reference of the same size", TYPES, key)
         if upload is not None:
             set_reference(space, upload.getvalue(), upload.name)
         if reference and st.button("Remove the reference", icon=":material/close:"):

@@ -46,10 +46,10 @@ def weights_form(spec: DenoiserSpec, kept: str | None, key: str, files=(), autom
         return choices[0] if choices else None
     if automatic:
         choices.insert(0, None)
-    index = choices.index(kept) if kept in choices else 0
+    st.session_state.setdefault(f"{key}.weights", kept if kept in choices else choices[0])
     help = "What the network was trained on."
     name = lambda choice: automatic if choice is None else Path(choice).name  # noqa: E731
-    pick = st.selectbox("Weights", choices, index, name, key=f"{key}.weights", help=help)
+    pick = st.selectbox("Weights", choices, format_func=name, key=f"{key}.weights", help=help)
     if pick in spec.weights:
         st.caption(f"Trained on: {weights.entry(spec.name, pick)[1]['noise']}.")
     return pick

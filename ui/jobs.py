@@ -23,7 +23,7 @@ from denoisers.jobs.store import Store
 from denoisers.metrics import PROTOCOL
 from denoisers.training import recipe as recipes
 
-from . import compare, forms, run_files, services
+from . import browser, compare, forms, run_files, services
 from .store import describe, digest
 from .viewer import comparison_viewer
 
@@ -445,17 +445,13 @@ def new_batch(jobs: Jobs):
     """The form of a batch job, folded; after a start it is empty and folded again."""
     count = st.session_state.get("batches", 0)
     with st.expander("Denoise many pictures at once", icon=":material/burst_mode:", key=f"batch-{count}"):
-        noisy = st.file_uploader("A zip of noisy pictures", "zip", key=f"batch.zip.{count}")
+        noisy = browser.file_uploader("A zip of noisy pictures", "zip", f"batch.zip.{count}")
         folder = None
         if jobs.settings.folders and noisy is None:
             st.caption("Or a folder of the server:")
             folder = server_folder(jobs, f"batch.folder.{count}")
-        clean = st.file_uploader(
-            "A zip of clean ones of the same names, if you have them",
-            "zip",
-            key=f"batch.clean.{count}",
-            help="For scores.",
-        )
+        label = "A zip of clean ones of the same names, if you have them"
+        clean = browser.file_uploader(label, "zip", f"batch.clean.{count}", help="For scores.")
         names = denoisers.names()
         first = names.index("drunet") if "drunet" in names else 0
         name = st.selectbox("Denoiser", names, first, lambda n: denoisers.spec(n).title)

@@ -16,7 +16,7 @@ from denoisers.methods import invdn
 from denoisers.own_weights import SUFFIXES, is_file
 from denoisers.spec import SEED
 
-from . import compare, forms, noise_work, samples, services
+from . import browser, compare, forms, noise_work, samples, services
 from .noise_work import Job, Subject, Window
 from .store import frame_id
 from .viewer import comparison_viewer
@@ -128,7 +128,7 @@ def own_weights(space):
     """A visitor's own InvDN."""
     count = len(space["files"].get("invdn", []))
     help = "A file of Grainwise's Train page, or one of the authors' code. Nothing in it is run."
-    upload = st.file_uploader("An InvDN of your own", [s[1:] for s in SUFFIXES], key=f"studio.file.{count}", help=help)
+    upload = browser.file_uploader("An InvDN of your own", [s[1:] for s in SUFFIXES], f"studio.file.{count}", help=help)
     if upload is None:
         return
     try:
@@ -669,7 +669,7 @@ def choose_clean(space) -> str | None:
         return space["reference"]
     if pick != "own":
         return store.put_upload(samples.png(pick), f"{pick}.png")
-    upload = st.file_uploader("A clean picture of yours", compare.TYPES, key="studio.clean.file")
+    upload = browser.file_uploader("A clean picture of yours", compare.TYPES, "studio.clean.file")
     if upload is not None:
         try:
             remember(space, own=store.put_upload(upload.getvalue(), upload.name))

@@ -20,7 +20,7 @@ from denoisers.training import recipe as recipes
 from denoisers.training.survey import Survey, survey
 from denoisers.weights import catalogue
 
-from . import compare, jobs, samples, services
+from . import browser, compare, jobs, samples, services
 
 NETWORKS = ("drunet", "pridnet", "rednet", "mwcnn", "invdn", "adnet")
 PRESETS = {  # preset -> (title, what it is for, methods, the best first)
@@ -153,7 +153,7 @@ def uploaded(mine, space, form):
     if form["preset"] == "pairs":
         help = folders.LAYOUTS
     label = "A noisy picture" if one else "A zip of pictures"
-    file = st.file_uploader(label, compare.TYPES if one else "zip", key=f"train.file.{one}", help=help)
+    file = browser.file_uploader(label, compare.TYPES if one else "zip", f"train.file.{one}", help=help)
     kept = form.get("upload")  # of before a reload, of the same kind
     if file is None:
         if kept and kept["one"] == one and Path(kept["path"]).exists():

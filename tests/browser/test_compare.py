@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import expect
+from safetensors.torch import save_file
 from viewer_helpers import serve
 
 import denoisers
+from denoisers.networks import build
 from ui.tiles import max_level
 
 ROOT = Path(__file__).parents[2]
@@ -156,6 +158,24 @@ def test_a_picture_is_pasted_and_another_pasted_in_its_place(page, photo, astron
     paste(page, png(np.round(255 * astronaut[:100]).astype(np.uint8)))
     expect(page.get_by_text("128 × 100 pixels")).to_be_visible(timeout=WAIT)
     expect(page.get_by_text("paste it here")).to_be_hidden(timeout=WAIT)
+
+
+def test_a_file_of_another_kind_is_refused_in_words(page, photo):
+    upload(page, photo, "film.gif")
+    expect(page.get_by_text("'film.gif' is of no kind that is read here: png, ")).to_be_visible(timeout=WAIT)
+    upload(page, photo)
+    expect(page.get_by_text("128 × 128 pixels")).to_be_visible(timeout=WAIT)
+    expect(page.get_by_text("film.gif")).to_have_count(0)
+
+
+def test_own_weights_are_picked_and_run(page, photo, tmp_path):
+    save_file(build("rednet", layers=10, width=8).state_dict(), tmp_path / "mine.safetensors")
+    upload(page, photo)
+    page.get_by_text("128 × 128 pixels").wait_for()
+    page.get_by_text("Your own weights").click()
+    page.locator("input[type=file]").last.set_input_files(tmp_path / "mine.safetensors")
+    page.get_by_role("button", name="Denoise with 4").click()
+    expect(page.get_by_text("RED-Net · mine.safetensors")).not_to_have_count(0, timeout=WAIT)
 
 
 def test_running_and_waiting_runs_are_cancelled(page, photo):
