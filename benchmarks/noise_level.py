@@ -51,7 +51,7 @@ def local_residual(noisy, clean) -> float:
 
 
 def cases(folder: Path):
-    """Yield (the table's row, image, true sigma; 0 for a clean photograph)."""
+    """Yield (the table's rows, image, true sigma; 0 for a clean photograph)."""
     sets: dict[str, list[dict]] = {}
     with open(folder / "manifest.csv", newline="") as manifest:
         for row in csv.DictReader(manifest):
@@ -64,26 +64,29 @@ def cases(folder: Path):
                 noisy, clean = centre(folder / row["noisy"]), centre(folder / row["clean"])
                 for kind, convert in (("colour", np.asarray), ("grey", grey)):
                     y, x = convert(noisy), convert(clean)
-                    yield f"{name} {kind}", y, float(np.std(y - x))
-                    yield f"{name} {kind}, local residual", y, local_residual(y, x)
+                    for ending, truth in (("", float(np.std(y - x))), (", local residual", local_residual(y, x))):
+                        yield [f"{whose} {kind}{ending}" for whose in (name, "all pairs")], y, truth
             continue
         for row in rows[:: max(1, len(rows) // PER_SET)][:PER_SET]:
             clean = centre(folder / row["clean"])
             kinds = {"grey": grey(clean)} if clean.shape[2] == 1 else {"colour": clean, "grey": grey(clean)}
             for kind, x in kinds.items():
-                yield f"{name} {kind}, clean", x, 0.0
+                yield [f"{name} {kind}, clean"], x, 0.0
                 if name in ("cbsd68", "set12"):
                     for sigma in WHITE:
                         noise = rng.standard_normal(x.shape, np.float32)
-                        yield f"{name} {kind} + white {sigma}", x + sigma / 255 * noise, sigma / 255
+                        whose = [f"{name} {kind} + white {sigma}", f"all {kind} + white"]
+                        yield whose, x + sigma / 255 * noise, sigma / 255
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder with manifest.csv")
     rows: dict[str, list[list[float]]] = {}
-    for name, image, truth in cases(parser.parse_args().data):
-        rows.setdefault(name, []).append([truth, *(estimate_sigma(image, method) for method in METHODS)])
+    for names, image, truth in cases(parser.parse_args().data):
+        found = [truth, *(estimate_sigma(image, method) for method in METHODS)]
+        for name in names:
+            rows.setdefault(name, []).append(found)
     print("Error of sigma in %: median of the absolute (median signed; largest absolute).")
     print("Clean photographs: the level read, of 255: median (largest).\n")
     print("| noise | images | " + " | ".join(METHODS) + " |\n|---|---:|" + "---:|" * len(METHODS))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
+from .companions import arguments
 from .data import Batch
 from .objectives import OBJECTIVES
 from .recipe import Recipe
@@ -34,8 +35,7 @@ def try_step(recipe: Recipe, device: str = "auto") -> Cost:
     kind, dtype = torch.device(device).type, precision(device)
     side, count = recipe.data.crop[0], 1 if kind == "cpu" else recipe.data.batch
     network = recipe.build().to(device, memory_format=torch.channels_last)
-    o = recipe.objective
-    options = dict(o.options) | ({"loss": o.loss} if o.name in ("supervised", "noise2noise") else {})
+    objective, options = OBJECTIVES[recipe.objective.name], arguments(recipe, device)
     generator = torch.Generator(device).manual_seed(0)
     clean = torch.rand(count, 3, side, side, generator=generator, device=device)
     noisy = (clean + 0.1 * torch.randn(clean.shape, generator=generator, device=device)).contiguous(
@@ -58,7 +58,7 @@ def try_step(recipe: Recipe, device: str = "auto") -> Cost:
             torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
             torch.autocast(kind, dtype, enabled=dtype != torch.float32),
         ):
-            loss = OBJECTIVES[o.name](network, batch, 0.0, generator, **options)
+            loss = objective(network, batch, 0.0, generator, **options)
         loss.backward()
         loss.item()  # a GPU works on by itself until it is asked
         seconds = min(seconds, time.perf_counter() - began)

@@ -3,7 +3,7 @@
 ``train(recipe, data, run)`` keeps everything in the run folder:
 
     recipe.json         what is trained
-    checkpoint.pt       network, average, optimiser, step; replaced atomically, so a killed run leaves a whole one
+    checkpoint.pt       network, average, optimisers, step; replaced atomically, so a killed run leaves a whole one
     average.safetensors the averaged weights, what inference loads
     events.jsonl        one JSON object a line: start, train, validation, end (see ``Events``)
     previews/           noisy, restored and clean crops of the validation, side by side
@@ -26,6 +26,7 @@ import torch
 from torch import distributed
 
 from ..errors import DenoiserError
+from .companions import arguments
 from .data import Crops
 from .objectives import OBJECTIVES
 from .recipe import Recipe
@@ -170,12 +171,16 @@ def train(
     o = recipe.optimiser
     optimiser = torch.optim.AdamW(network.parameters(), lr=o.lr, betas=o.betas, weight_decay=o.weight_decay)
     average = Average(network, o.ema)
+    options = arguments(recipe, device)
+    critic = options.get("critic")
     step, seconds, pixels = 0, 0.0, 0
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True, map_location=device)
         network.load_state_dict(state["network"])
         optimiser.load_state_dict(state["optimiser"])
         average.weights = state["average"]
+        if critic:
+            critic.load_state_dict(state["critic"])
         step, seconds, pixels = state["step"], state["seconds"], state["pixels"]
 
     first = team.rank == 0
@@ -184,16 +189,16 @@ def train(
     for problem in problems:
         events.write("problem", path=str(problem.path), reason=problem.reason)
     d = recipe.data
-    crops = Crops(sources, d.crop, d.batch * team.world, recipe.seed, team.rank, team.world, d.sigma_jitter)
+    makers = 2 if kind == "cpu" else max(2, (os.cpu_count() or 2) // team.world - 1)  # a GPU leaves the cores to them
+    crops = Crops(sources, d.crop, d.batch * team.world, recipe.seed, team.rank, team.world, d.sigma_jitter, makers)
     validation = Validation(recipe, held_back, run / "previews", device)
-    objective, options = OBJECTIVES[recipe.objective.name], dict(recipe.objective.options)
-    if recipe.objective.name in ("supervised", "noise2noise"):
-        options["loss"] = recipe.objective.loss
+    objective = OBJECTIVES[recipe.objective.name]
 
     def save():
         if first:
             state = dict(network=network.state_dict(), optimiser=optimiser.state_dict(), average=average.weights)
             state |= dict(step=step, seconds=seconds, pixels=pixels)
+            state |= dict(critic=critic.state_dict()) if critic else {}
             write_atomically(checkpoint, lambda part: torch.save(state, part))
             tensors = {k: v.contiguous() for k, v in average.weights.items()}
             write_atomically(run / "average.safetensors", lambda part: save_file(tensors, part))
@@ -237,6 +242,8 @@ def train(
                 raise Diverged(f"The loss became {value.item()} at step {step}: try a lower learning rate.")
             torch.nn.utils.clip_grad_norm_(network.parameters(), o.clip)
             optimiser.step()
+            if critic:
+                critic.learn(batch.clean, rate, team.mean)
             average.update(network, step)
             losses.append(value.item())
             step += 1

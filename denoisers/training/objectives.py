@@ -29,12 +29,32 @@ def supervised(network, batch, progress, generator, loss="l1", **options):
     return function(restore(network, batch), batch.target, **options)
 
 
-def invdn(network, batch, progress, generator):
-    """InvDN: the low-resolution output against the clean picture's, and the picture restored with a fresh latent."""
+def invdn(
+    network,
+    batch,
+    progress,
+    generator,
+    gan_weight=0.0,
+    feature_weight=0.0,
+    feature_criterion="l1",
+    critic=None,
+    features=None,
+):
+    """InvDN: the low-resolution output against the clean picture's, and the picture restored with a fresh latent.
+
+    Its code names two more terms, off in every published training: ``gan_weight`` times what the crop loses where a
+    discriminator tells it from a real one, ``feature_weight`` times the distance of VGG19's features. A recipe sets
+    them with ``gan_type`` and ``vgg`` (see ``companions``). InvDN's own terms are sums over the crop, these are means.
+    """
     low, latent = network.analyse(batch.noisy)
     drawn = torch.randn(latent.shape, generator=generator, device=latent.device)
-    restored = network.inverse(low, drawn)
-    return losses.invdn_forward(low.float(), batch.clean) + losses.invdn_backward(restored.float(), batch.clean)
+    restored = network.inverse(low, drawn).float()
+    loss = losses.invdn_forward(low.float(), batch.clean) + losses.invdn_backward(restored, batch.clean)
+    if critic:
+        loss = loss + gan_weight * critic.doubt(restored)
+    if features:
+        loss = loss + feature_weight * losses.perceptual(features, restored, batch.clean, feature_criterion)
+    return loss
 
 
 def noise2same(network, batch, progress, generator, fill="donut", lam=None, pro_share=0.0, literal=False):

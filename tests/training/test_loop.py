@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from skimage import data as pictures
 
 from denoisers import networks, weights
 from denoisers.errors import DenoiserError, ParameterError
+from denoisers.networks.vgg import VGG19Features
 from denoisers.training import export, loop, recipe
 
 TINY = """
@@ -49,6 +51,16 @@ def tiny(tmp_path, steps=8, batch=2):
     return path
 
 
+def judged(tmp_path, options='{ gan_weight = 5.0, gan_type = "lsgan" }'):
+    """An InvDN with the terms that its code names and leaves off."""
+    path = tmp_path / "judged.toml"
+    network = '{ architecture = "invdn", blocks = [1], width = 4 }'
+    objective = f'objective = {{ name = "invdn", options = {options} }}'
+    text = TINY.format(steps=8, batch=2).replace('"drunet"\ntag', '"invdn"\ntag').replace("[32, 16]", "[32]")
+    path.write_text(re.sub("network = .*", f"network = {network}\n{objective}", text))
+    return path
+
+
 def events(run, kind):
     lines = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
     return [line for line in lines if line["event"] == kind]
@@ -59,8 +71,9 @@ def command(recipe_path, folder, run, *more):
     return ["-m", "denoisers", *map(str, words)]
 
 
-def test_resumed_training_equals_an_uninterrupted_one(tmp_path, folder, monkeypatch):
-    facts = recipe.load(tiny(tmp_path))
+@pytest.mark.parametrize("facts", [tiny, judged], ids=["alone", "beside a discriminator"])
+def test_resumed_training_equals_an_uninterrupted_one(tmp_path, folder, monkeypatch, facts):
+    facts = recipe.load(facts(tmp_path))
     through = load_file(loop.train(facts, folder, tmp_path / "through", threads=1))
 
     part, asked = tmp_path / "parts", iter([False] * 5 + [True])
@@ -72,6 +85,39 @@ def test_resumed_training_equals_an_uninterrupted_one(tmp_path, folder, monkeypa
     assert events(part, "end")[-1]["reason"] == "finished"
     for name, value in through.items():
         torch.testing.assert_close(resumed[name], value, rtol=0, atol=0)
+
+
+def test_features_and_a_discriminator_change_what_is_learned(tmp_path, folder):
+    def end(name, options):
+        return load_file(
+            loop.train(recipe.load(judged(tmp_path, options)), folder, tmp_path / name, steps=2, threads=1)
+        )
+
+    torch.manual_seed(0)
+    torch.save(VGG19Features().state_dict(), tmp_path / "vgg.pth")
+    plain = end("plain", "{}")
+    for name, options in {
+        "features": f'{{ feature_weight = 1e4, vgg = "{tmp_path / "vgg.pth"}" }}',
+        "critic": "{ gan_weight = 1e4 }",
+    }.items():
+        other = end(name, options)
+        assert any(not torch.equal(other[key], value) for key, value in plain.items())
+        assert all(value.isfinite().all() for value in other.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "say"),
+    [
+        ("{ feature_weight = 1.0 }", "needs vgg"),
+        ('{ gan_weight = 1.0, gan_type = "other" }', "vanilla or lsgan"),
+        ('{ feature_weight = 1.0, vgg = "VGG" }', "not the state dict of torchvision's vgg19"),
+    ],
+)
+def test_judges_that_cannot_be_had_are_named(tmp_path, folder, options, say):
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "other.pth")
+    options = options.replace("VGG", str(tmp_path / "other.pth"))
+    with pytest.raises(ParameterError, match=say):
+        loop.train(recipe.load(judged(tmp_path, options)), folder, tmp_path / "run", threads=1)
 
 
 def test_loss_falls_and_events_tell(tmp_path, folder):
