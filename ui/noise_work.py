@@ -28,13 +28,13 @@ from . import services
 from .store import describe, digest
 from .tiles import ByteLru
 
-QUICK = 0.5  # seconds that a slider may cost in the network
+QUICK = 0.3  # seconds that a slider may cost in the network
 SMALLEST, LARGEST = 64, 512  # sides of the window that follows a slider, pixels
 MARGIN = 32  # pixels around the window, where it misses its surroundings
 AHEAD = 3  # draws of the window, of however many the whole picture gets
 FRAMES, FRAME_BYTES = 16, 256e6  # samples kept to flick through, and what they may take
 SAMPLE = 128  # side of the middle part whose latent is measured
-MEASURED = 1024  # side of the middle part on which noise is measured
+MEASURED = 512  # side of the middle part on which noise is measured
 LEAST = 16  # side of the smallest picture whose noise is measured
 DISTANCES = tuple(range(1, 9))
 AMBER = np.float32([1.0, 0.62, 0.1])

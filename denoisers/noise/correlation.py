@@ -56,9 +56,10 @@ def std_by_brightness(noise, clean, classes: int = 12) -> tuple[np.ndarray, np.n
 def lag(noise, dy: int, dx: int) -> np.ndarray:
     """Correlation of zero-mean noise with itself ``dy`` rows and ``dx`` columns away, one value a channel."""
     h, w = noise.shape[-3:-1]
-    product = noise[..., dy:, dx:, :] * noise[..., : h - dy, : w - dx, :]
-    axes = tuple(range(noise.ndim - 1))
-    return product.mean(axes) / np.maximum(np.mean(noise**2, axes), 1e-12)
+    channels = np.moveaxis(noise, -1, 0)
+    product = channels[..., dy:, dx:] * channels[..., : h - dy, : w - dx]
+    axes = tuple(range(1, noise.ndim))
+    return product.mean(axes) / np.maximum(np.square(channels).mean(axes), 1e-12)
 
 
 def between_channels(noise) -> np.ndarray:
@@ -80,8 +81,10 @@ def spectrum(noise, rings: int = 32) -> tuple[np.ndarray, np.ndarray]:
 
     Power is normalised so that its mean over all frequencies is the variance of the noise.
     """
+    from scipy.fft import fft2
+
     h, w = noise.shape[:2]
-    power = np.mean(np.abs(np.fft.fft2(noise - noise.mean((0, 1)), axes=(0, 1))) ** 2, 2) / (h * w)
+    power = np.mean(np.abs(fft2(noise - noise.mean((0, 1)), axes=(0, 1))) ** 2, 2) / (h * w)
     radius = np.hypot(np.fft.fftfreq(h)[:, None], np.fft.fftfreq(w))
     ring = np.minimum((2 * rings * radius).astype(int), rings).ravel()  # the corners beyond 0.5 are left out
     count = np.bincount(ring, minlength=rings + 1)[:rings]
