@@ -47,7 +47,9 @@ class Visitor:
     def local(self) -> bool:
         """Whether the browser runs on this machine. An unknown address does not count as one."""
         try:
-            return ipaddress.ip_address(self.address or "").is_loopback
+            address = ipaddress.ip_address(self.address or "")
+            # A server of both protocols sees 127.0.0.1 as ::ffff:127.0.0.1: no loopback to Python before 3.13.
+            return (getattr(address, "ipv4_mapped", None) or address).is_loopback
         except ValueError:
             return self.address == "localhost"
 

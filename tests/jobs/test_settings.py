@@ -15,6 +15,14 @@ LOCAL, FAR, ANN, BOB = Visitor(None, "127.0.0.1"), Visitor(None, "10.1.2.3"), Vi
 
 
 @pytest.mark.parametrize(
+    ("address", "local"),
+    [("127.0.0.1", True), ("::1", True), ("::ffff:127.0.0.1", True), ("::ffff:10.1.2.3", False), ("10.1.2.3", False)],
+)
+def test_a_browser_on_this_machine_is_told_from_others(address, local):
+    assert Visitor(None, address).local == local
+
+
+@pytest.mark.parametrize(
     ("who", "allowed"),
     [("off", []), ("local", [LOCAL, BOB]), ("everyone", [LOCAL, FAR, ANN, BOB]), ("signed-in", [ANN, BOB])],
 )
