@@ -262,8 +262,7 @@ def benchmark(sets, output, names=None, *, pictures=None, crop=None, events=None
                 break
             results["rows"].append(found | {"file": files.get(name)})
             results["rows"].sort(key=lambda r: order.get((r["set"], r["condition"], r["model"]), -1))
-            text = json.dumps(results, indent=1)
-            write_atomically(output, lambda part, text=text: part.write_text(text))
+            write_atomically(output, lambda part: part.write_text(written(results)))
             seconds = time.monotonic() - began
             facts = {"progress": round(done / len(wanted), 4), "pictures_per_second": round(seen / seconds, 3)}
             log.write("row", done=done, total=len(wanted), seconds=round(seconds, 1), **facts)
@@ -273,6 +272,12 @@ def benchmark(sets, output, names=None, *, pictures=None, crop=None, events=None
     done = len({(r["set"], r["condition"], r["model"]) for r in results["rows"]} & set(order))
     log.write("end", reason="finished" if done == len(wanted) else "stopped", done=done, total=len(wanted))
     return results
+
+
+def written(results: dict) -> str:
+    """As JSON, each row on a line of its own."""
+    head = json.dumps({key: value for key, value in results.items() if key != "rows"})
+    return head[:-1] + ', "rows": [\n' + ",\n".join(json.dumps(row) for row in results["rows"]) + "\n]}\n"
 
 
 def read(path) -> dict:

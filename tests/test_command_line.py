@@ -1,6 +1,9 @@
 """The command line does what the README says."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -20,6 +23,14 @@ def test_list_names_every_denoiser(capsys):
     assert main(["list", "-v"]) == 0
     printed = capsys.readouterr().out
     assert all(name in printed for name in denoisers.names())
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    read, write = os.pipe()
+    os.close(read)
+    with open(write, "wb") as gone:
+        found = subprocess.run([sys.executable, "-m", "denoisers", "list", "-v"], stdout=gone, stderr=subprocess.PIPE)
+    assert (found.returncode, found.stderr) == (0, b"")
 
 
 def test_sigma_is_of_255(photo, tmp_path):
