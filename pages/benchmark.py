@@ -19,15 +19,19 @@ st.write(
     "Every denoiser on the same pictures, scored against the clean truth. On real photographs nothing is told to the "
     "denoisers: each works from the picture alone, as it will on yours."
 )
-score = st.segmented_control(
-    "Score",
-    list(benchmark.SCORES),
-    default="psnr",
-    format_func=benchmark.SCORES.get,
-    label_visibility="collapsed",
-    help=scores.metrics.PROTOCOL,
-)
-benchmark.table(results, score or "psnr")
+groups = benchmark.groups(results)
+with st.container(horizontal=True, horizontal_alignment="distribute"):
+    first = next(iter(groups))
+    group = st.segmented_control("Pictures", list(groups), default=first, label_visibility="collapsed")
+    score = st.segmented_control(
+        "Score",
+        list(benchmark.SCORES),
+        default="psnr",
+        format_func=benchmark.SCORES.get,
+        label_visibility="collapsed",
+        help=scores.metrics.PROTOCOL,
+    )
+benchmark.table(results, score or "psnr", groups[group or first])
 benchmark.provenance(results)
 
 st.subheader("Quality against time", anchor=False)

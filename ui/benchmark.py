@@ -21,6 +21,7 @@ SETS = {
     "polyu": ("PolyU", "Photographs with light camera noise."),
     "renoir": ("RENOIR", "Photographs with strong camera noise, taken in low light."),
     "cbsd68": ("CBSD68", "68 clean pictures that most papers test on."),
+    "set12": ("Set12", "Twelve clean grey pictures that most papers test on."),
     "samples": ("Samples", "The four pictures that come with scikit-image."),
 }
 CONDITION_HELP = {
@@ -60,12 +61,18 @@ def families(results) -> dict[str, str]:
     return {name: FAMILIES[denoisers.spec(name.partition(".")[0]).family] for name in names}
 
 
-def table(results, score: str):
+def groups(results) -> dict[str, list[tuple[str, str]]]:
+    """The tests by the table they stand in: all photographs in one, each set with made noise in its own."""
+    found = {}
+    for source, condition in tests(results):
+        name = "Photographs" if condition == PHOTOGRAPHED else set_name(source)
+        found.setdefault(name, []).append((source, condition))
+    return found
+
+
+def table(results, score: str, shown):
     """A line a model, a column a test; the best of each column marked."""
-    values = {
-        title(*test): {row["model"]: row[score] for row in rows(results, test) if score in row}
-        for test in tests(results)
-    }
+    values = {title(*test): {row["model"]: row[score] for row in rows(results, test) if score in row} for test in shown}
     frame = pd.DataFrame(values)
     frame = frame.sort_values(frame.columns[0], ascending=score == "seconds_per_megapixel")
     contest = frame.drop(index=NOISY, errors="ignore")
@@ -77,7 +84,7 @@ def table(results, score: str):
 
     frame.index.name = "Denoiser"
     style = frame.style.format(f"{{:.{DIGITS[score]}f}}", na_rep="").apply(mark)
-    columns = {title(*test): st.column_config.Column(help=explain(*test), width="small") for test in tests(results)}
+    columns = {title(*test): st.column_config.Column(help=explain(*test), width="small") for test in shown}
     st.dataframe(style, width="stretch", placeholder="", column_config=columns)
 
 
