@@ -383,6 +383,7 @@ def look(space, layers: list, branch: str, newest: str):
         key=f"studio.{branch}",
         view={"left": layers[0]["id"], "right": newest},
         storage=f"{space.name}-{branch}-{layers[0]['id']}",
+        follow=True,
     )
     st.session_state["studio.centre"] = view["centre"]
 

@@ -69,7 +69,10 @@ def test_dragging_the_divider(page):
     expect(page.get_by_text("runs: 2", exact=True)).to_be_visible(timeout=WAIT)
 
 
-def test_pan_and_zoom_do_not_rerun_the_page(page):
+@pytest.mark.parametrize("follow", [False, True])
+def test_pan_and_zoom_rerun_the_page_only_if_it_follows(page, address, follow):
+    if follow:
+        opened(page, address, "usual&follow=1")
     stage = page.locator(".stage").bounding_box()
     before = page.locator(ZOOM).inner_text()
     page.mouse.move(stage["x"] + 200, stage["y"] + 200)
@@ -78,8 +81,14 @@ def test_pan_and_zoom_do_not_rerun_the_page(page):
     page.mouse.down()
     page.mouse.move(stage["x"] + 300, stage["y"] + 260, steps=4)
     page.mouse.up()
-    page.wait_for_timeout(1000)
-    expect(page.get_by_text("runs: 1", exact=True)).to_be_visible()
+    if follow:
+        expect(page.get_by_text("runs: 1", exact=True)).to_have_count(0, timeout=WAIT)
+        centre = page.get_by_test_id("stJson").inner_text().partition("centre")[2]
+        x, y = (float(number) for number in re.findall(r"0\.\d+", centre)[:2])
+        assert x < 0.45 and y < 0.45
+    else:
+        page.wait_for_timeout(1000)
+        expect(page.get_by_text("runs: 1", exact=True)).to_be_visible()
 
 
 def test_keys(page):

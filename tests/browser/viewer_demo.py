@@ -1,4 +1,4 @@
-"""The demo page's script. ``?layers=`` chooses what it shows."""
+"""The demo page's script. ``?layers=`` chooses what it shows, ``&follow`` has Python hear where the picture rests."""
 
 import streamlit as st
 from viewer_demo_layers import FRAME_NAMES, FRAMES, layer, many, timeline
@@ -42,7 +42,8 @@ else:
     shown = many(int(what))
     st.checkbox("None for now", key="none")
     shown = [] if st.session_state.none else shown
-view = comparison_viewer(shown, key="demo", height=600, view=start, storage=f"demo-{what}")
+follow = "follow" in st.query_params
+view = comparison_viewer(shown, key="demo", height=600, view=start, storage=f"demo-{what}", follow=follow)
 st.json(view)
 st.session_state.runs = st.session_state.get("runs", 0) + 1
 st.caption(f"runs: {st.session_state.runs}")

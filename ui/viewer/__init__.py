@@ -34,6 +34,7 @@ def comparison_viewer(
     height: int = 640,
     view: Mapping[str, Any] | None = None,
     storage: str | None = None,
+    follow: bool = False,
 ) -> dict[str, Any]:
     """Show ``layers`` and return the view the user has chosen.
 
@@ -46,7 +47,8 @@ def comparison_viewer(
     what the view belongs to (workspace and image); without it the key does.
 
     The result has all of these and ``centre`` (x and y as fractions of the image) and ``zoom`` (1.0 is 100 %).
-    ``centre`` and ``zoom`` are those of the last change of any of the others.
+    ``centre`` and ``zoom`` are those of the last change of any of the others; with ``follow`` also of the last time the
+    picture was moved to another place, which then reruns the page.
 
     A *live preview* is a layer that comes back with the same title and a new id: zoom, divider and choice stay, and the
     old picture stays on screen until the new one is loaded.
@@ -65,6 +67,7 @@ def comparison_viewer(
             "height": int(height),
             "view": dict(view or {}),
             "storage": storage or key,
+            "follow": follow,
             "base": _base(),
             "script": f"{_base()}/viewer/openseadragon-{_VERSION}.js",
         },

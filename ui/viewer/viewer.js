@@ -17,6 +17,7 @@ class Viewer {
     this.layers = []
     this.panes = []
     this.values = new Map()
+    this.told = [0.5, 0.5] // the place that Python knows of
     this.listen()
   }
 
@@ -35,7 +36,7 @@ class Viewer {
       this.base = this.waiting.base
       this.main = new Pane(osd, this.$(".main"), this.base)
       this.main.onMove = () => this.moved()
-      this.main.viewer.addHandler("animation-finish", () => this.remember())
+      this.main.viewer.addHandler("animation-finish", () => this.rest())
       this.loupe = new Loupe(this.stage, this.$(".lens"), this.$(".strip"), this.base)
       this.take(this.waiting)
     }).catch((error) => this.note(`The viewer could not start: ${error.message}. Reload the page to try again.`))
@@ -161,7 +162,14 @@ class Viewer {
     }, 150)
   }
 
-  // Tells Python what was chosen. This reruns the page, so it waits for a pause and never happens on pan or zoom.
+  // The picture came to rest elsewhere: Python hears of it only if it asked to.
+  rest() {
+    this.remember()
+    const { x, y } = this.leader.getView(), [left, top] = this.told
+    if (this.waiting.follow && Math.hypot(x - left, y - top) > 0.01) this.report()
+  }
+
+  // Tells Python what was chosen. This reruns the page, so it waits for a pause; mostly it never happens on pan or zoom.
   report() {
     clearTimeout(this.reporting)
     this.reporting = setTimeout(() => {
@@ -169,6 +177,7 @@ class Viewer {
       const { x, y, zoom } = this.leader.getView()
       const round = (value) => Math.round(value * 1e4) / 1e4
       const { grid, ...state } = this.state
+      this.told = [x, y]
       this.send("view", { ...state, split: round(state.split), centre: [round(x), round(y)], zoom: round(zoom) })
     }, 250)
   }
@@ -372,7 +381,7 @@ class Viewer {
       }
       this.moved()
     }
-    pane.viewer.addHandler("animation-finish", () => this.remember())
+    pane.viewer.addHandler("animation-finish", () => this.rest())
     return pane
   }
 
