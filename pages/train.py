@@ -18,7 +18,7 @@ left, right = st.columns([1.7, 1], gap="large")
 with left:
     train.preset(form)
     folder = train.pictures(mine, space, form)
-    train.network(form, folder)
+    train.network(mine, form, folder)
     train.length(form, mine.settings.hours)
     advanced = train.advanced(form)
 space.update(training=form)

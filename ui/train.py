@@ -46,7 +46,8 @@ PRESETS = {  # preset -> (title, what it is for, methods, the best first)
     ),
 }
 SOURCES = {"samples": "Built-in samples", "upload": "Upload", "compare": "Open in Compare", "folder": "On the server"}
-SIZES = {"Full": 1, "Half": 2, "Quarter": 4}
+SIZES = {"Published": 0, "Full": 1, "Half": 2, "Quarter": 4}
+"""What the widths are divided by; 0: the size, crops and rate that the recipe names for a GPU."""
 LENGTHS = {  # minutes -> words
     1: "1 minute",
     2: "2 minutes",
@@ -207,8 +208,8 @@ def parts(data: bytes, name: str) -> bytes:
 # The network
 
 
-def network(form: dict, folder: Path | None):
-    """The method, and the noise where it is described."""
+def network(mine: Jobs, form: dict, folder: Path | None):
+    """The method, the noise where it is described, and the size."""
     st.markdown("##### 3 · Network")
     names = PRESETS[form["preset"]][2]
     if form["preset"] == "noisy" and not (folder and len(folders.noisy_pairs(folder, least=0))):
@@ -219,14 +220,16 @@ def network(form: dict, folder: Path | None):
     st.caption(specs[form["method"]].good_for)
     if form["preset"] == "described":
         noise(form)
+    gpu = bool(mine.settings.gpus or mine.settings.ray_gpus)
     form["size"] = pick(
         st.segmented_control,
         "Size",
-        {name: name for name in SIZES},
-        form.get("size"),
-        "size",
+        {name: name for name in SIZES if gpu or SIZES[name]},
+        form.get("size", "Full"),
+        f"size.{gpu}",
         label_visibility="visible",
-        help="Half the width is about four times as fast, and a little worse.",
+        help="Half the width is about four times as fast, and a little worse."
+        + " Published is what the authors trained, on a GPU." * gpu,
     )
     start = beginning(form)
     form["warm"] = bool(start) and st.toggle(
@@ -265,8 +268,8 @@ def length(form: dict, hours: float):
 
 def advanced(form: dict):
     """What the recipe says and few will change."""
-    given = recipe_of(form["method"], form.get("noise"))
-    key = f"train.{form['preset']}.{form['method']}.{form['warm']}"
+    given = recipe_of(form["method"], form.get("noise"), form["size"])
+    key = f"train.{form['preset']}.{form['method']}.{form['warm']}.{not SIZES[form['size']]}"
     kept = form.get("advanced", {}).get(key, {})
     rate = given.optimiser.lr * (FINE_TUNING if form["warm"] else 1)
     with st.expander("Advanced", icon=":material/tune:"):
@@ -285,19 +288,26 @@ def advanced(form: dict):
 # The recipe
 
 
-def recipe_of(method: str, noise: str | None = None) -> recipes.Recipe:
+def recipe_of(method: str, noise: str | None = None, size: str = "Full") -> recipes.Recipe:
     """The recipe that comes with Grainwise for a method, that for the noise where there are several."""
     names = [name for name in recipes.names() if name.startswith(f"{method}.")]
     wanted = {"gaussian": "awgn"}.get(noise, noise)
     fit = [name for name in names if name in (f"{method}.{wanted}", f"{method}.{noise}")]
-    return recipes.load((fit or sorted(names, key=lambda name: "camera" not in name))[0])
+    found = recipes.load((fit or sorted(names, key=lambda name: "camera" not in name))[0])
+    return found.on("cpu" if SIZES[size] else "cuda")
 
 
 def shrunk(network: dict, factor: int) -> dict:
-    """A network's arguments with all widths divided, down to 8 channels."""
+    """A network's arguments with all widths divided, down to 8 channels; by 0: as they are."""
 
     def narrow(width):
-        return [narrow(w) for w in width] if isinstance(width, list | tuple) else max(8, width // factor)
+        return (
+            [narrow(w) for w in width]
+            if isinstance(width, list | tuple)
+            else max(8, width // factor)
+            if factor
+            else width
+        )
 
     return {k: narrow(v) if k in ("width", "widths", "features") else v for k, v in network.items()}
 
@@ -306,7 +316,7 @@ def beginning(form: dict) -> str | None:
     """The catalogue's weights that a network of full size can begin with."""
     if form["preset"] not in ("pairs", "described") or SIZES[form["size"]] > 1:
         return None
-    given = recipe_of(form["method"], form.get("noise")).network
+    given = recipe_of(form["method"], form.get("noise"), form["size"]).network
     for tag, facts in catalogue().get(form["method"], {}).items():
         known = {"architecture": facts["architecture"]} | facts["arguments"]
         if json.dumps(known, sort_keys=True) == json.dumps(given, sort_keys=True):
@@ -317,7 +327,7 @@ def beginning(form: dict) -> str | None:
 def recipe(form: dict, advanced: dict, steps: int) -> recipes.Recipe:
     """The recipe that a form describes; ``steps`` are about how many there will be."""
     kind, described = form["preset"], form["preset"] == "described"
-    given = recipe_of(form["method"], form.get("noise") if described else None).model_dump()
+    given = recipe_of(form["method"], form.get("noise") if described else None, form["size"]).model_dump()
     shots = kind == "noisy" and form["method"] == "noise2noise"
     entry = {"pairs": "pairs", "described": "clean", "one": "noisy", "noisy": "noisy_pairs" if shots else "noisy"}[kind]
     standard = {name: given["data"][name] for name in ("standardise", "sigma_jitter")}

@@ -32,6 +32,7 @@ def try_step(recipe: Recipe, device: str = "auto") -> Cost:
     from ..engine.device import pick_device, precision
 
     device = pick_device(device)
+    recipe = recipe.on(device)
     kind, dtype = torch.device(device).type, precision(device)
     side, count = recipe.data.crop[0], 1 if kind == "cpu" else recipe.data.batch
     network = recipe.build().to(device, memory_format=torch.channels_last)

@@ -29,7 +29,7 @@ from ..errors import DenoiserError
 from .companions import arguments
 from .data import Crops
 from .objectives import OBJECTIVES
-from .recipe import Recipe
+from .recipe import Recipe, parse
 from .sources import open_data
 from .validation import Validation
 
@@ -123,6 +123,18 @@ class Team:
         return tensor.tolist()
 
 
+def begun(recipe: Recipe, run: Path, device: str) -> Recipe:
+    """A recipe on a device, but with the network of the size that the run began with, maybe on another device.
+
+    Raises DenoiserError: the run trains a network that is not this recipe's.
+    """
+    network = parse(json.loads((run / "recipe.json").read_text())).network
+    sizes = [recipe.on(kind).model_dump(mode="json")["network"] for kind in ("cpu", "cuda")]
+    if network not in sizes:
+        raise DenoiserError(f"{run} holds a training of another network than the recipe's: name another folder.")
+    return recipe.on(device).model_copy(update={"network": network})
+
+
 def train(
     recipe: Recipe,
     data,
@@ -137,7 +149,7 @@ def train(
     """Run a recipe to its end, or for ``minutes`` in all.
 
     Args:
-        recipe: from ``recipe.load``.
+        recipe: from ``recipe.load``; a GPU takes its ``gpu`` values.
         data: folder below which the recipe's folders lie.
         run: run folder, made if need be.
         minutes: limit of training time, earlier parts of a resumed run included; where it ends before the
@@ -163,6 +175,7 @@ def train(
         torch.set_num_threads(threads)
     team = Team(pick_device(device))
     device = team.device
+    recipe = begun(recipe, run, device) if checkpoint.exists() else recipe.on(device)
     kind, dtype = torch.device(device).type, precision(device)
     total = steps or recipe.schedule.steps
 

@@ -1,7 +1,8 @@
 """A recipe: everything that decides what a training makes, in one TOML file.
 
 ``[network]`` the architecture and its arguments; ``[data]`` which pictures, and how they are cropped;
-``[noise]`` what is put on clean ones; ``[objective]`` the loss; ``[optimiser]`` and ``[schedule]`` the descent.
+``[noise]`` what is put on clean ones; ``[objective]`` the loss; ``[optimiser]`` and ``[schedule]`` the descent. These
+suit a CPU; ``[gpu.network]``, ``[gpu.data]`` and ``[gpu.optimiser]`` name what a GPU takes instead, see ``Recipe.on``.
 """
 
 import tomllib
@@ -91,6 +92,14 @@ class Schedule(Part):
     validate_every: int = 500
 
 
+class Gpu(Part):
+    """What a CUDA GPU takes in place of a CPU's values, entry by entry."""
+
+    network: dict = {}
+    data: dict = {}
+    optimiser: dict = {}
+
+
 class Recipe(Part):
     title: str
     method: str
@@ -105,6 +114,7 @@ class Recipe(Part):
     objective: Objective = Objective()
     optimiser: Optimiser = Optimiser()
     schedule: Schedule = Schedule()
+    gpu: Gpu = Gpu()
 
     @model_validator(mode="after")
     def known(self):
@@ -112,11 +122,20 @@ class Recipe(Part):
             raise ValueError(f"[network] architecture must be one of {', '.join(ARCHITECTURES)}")
         if self.start is not None and "." not in self.start:
             raise ValueError(f"start must be METHOD.TAG, not {self.start!r}")
+        if "architecture" in self.gpu.network:
+            raise ValueError("a GPU can train another size, not another architecture")
         return self
 
     @property
     def name(self) -> str:
         return f"{self.method}.{self.tag}"
+
+    def on(self, device: str) -> "Recipe":
+        """The recipe for a device ("cpu", "cuda:1", ...), without ``gpu``: its values are in their places."""
+        facts = self.model_dump()
+        for part, values in facts.pop("gpu").items():
+            facts[part] |= values if device.startswith("cuda") else {}
+        return Recipe(**facts)
 
     def build(self):
         """The network as the training begins with it. Raises DenoiserError: ``start`` does not fit."""
@@ -155,9 +174,13 @@ def load(recipe) -> Recipe:
 
 def parse(facts: dict) -> Recipe:
     """A recipe from a dictionary of the same shape as the file."""
+    table = ""
     try:
-        return Recipe(**facts)
+        recipe = Recipe(**facts)
+        table = "gpu."
+        recipe.on("cuda")
+        return recipe
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "recipe"
+        where = table + (".".join(map(str, first["loc"])) or "recipe")
         raise ParameterError(f"{where}: {first['msg'].removeprefix('Value error, ')}.") from error

@@ -213,6 +213,33 @@ def test_every_recipe_reads_and_builds(name):
     assert sum(p.numel() for p in facts.build().parameters()) > 1000
 
 
+@pytest.mark.parametrize("name", recipe.names())
+def test_a_gpu_gets_sizes_of_its_own(name):
+    """At least as wide a network as a CPU's, and more pixels a step; what is not named stays."""
+    facts = recipe.load(name)
+    cpu, gpu = facts.on("cpu"), facts.on("cuda:0")
+    assert cpu == facts.model_copy(update={"gpu": recipe.Gpu()})
+    assert gpu.data.batch * gpu.data.crop[0] ** 2 > 2 * cpu.data.batch * cpu.data.crop[0] ** 2
+    assert gpu.noise == cpu.noise and gpu.schedule == cpu.schedule and gpu.data.clean == cpu.data.clean
+    with torch.device("meta"):
+        small, large = (sum(p.numel() for p in networks.build(**f.network).parameters()) for f in (cpu, gpu))
+    assert large == small if "noise2noise" in name else large > 2 * small
+
+
+def test_a_run_keeps_the_network_it_began_with(tmp_path, folder, monkeypatch):
+    """Begun on a GPU (which this machine need not have), it goes on here in its size; another network is refused."""
+    plain = recipe.load(tiny(tmp_path, steps=2))
+    facts = plain.model_copy(update={"gpu": recipe.Gpu(network={"blocks": 2})})
+    with monkeypatch.context() as patch:
+        patch.setattr(recipe.Recipe, "on", lambda self, _, on=recipe.Recipe.on: on(self, "cuda"))
+        loop.train(facts, folder, tmp_path / "run", steps=1, threads=1)
+    began = load_file(tmp_path / "run" / "average.safetensors")
+    ended = load_file(loop.train(facts, folder, tmp_path / "run", threads=1, resume=True))
+    assert {k: v.shape for k, v in ended.items()} == {k: v.shape for k, v in began.items()}
+    with pytest.raises(DenoiserError, match="another network"):
+        loop.train(plain, folder, tmp_path / "run", threads=1, resume=True)
+
+
 def test_a_training_begins_with_the_weights_it_names():
     facts = recipe.load("noise2noise.gaussian").model_copy(update={"start": "noise2noise.gaussian"})
     shipped = weights.read_ours("noise2noise", "gaussian").state_dict()
@@ -229,6 +256,11 @@ def test_a_training_begins_with_the_weights_it_names():
         ("nonsense = ", "not TOML"),
         ("title = 'x'\nmethod = 'drunet'\ntag = 'x'\ndata = {}\nnetwork = {architecture = 'unheard'}", "architecture"),
         ("title = 'x'\nmethod = 'drunet'\ntag = 'x'\ndata = {crops = 3}\nnetwork = {architecture = 'drunet'}", "crops"),
+        (
+            "title = 'x'\nmethod = 'drunet'\ntag = 'x'\ndata = {}\nnetwork = {architecture = 'drunet'}\n"
+            "gpu = {data = {batch = 0}}",
+            r"gpu\.data\.batch",
+        ),
     ],
 )
 def test_a_bad_recipe_is_named(tmp_path, text, say):

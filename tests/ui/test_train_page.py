@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from denoisers import images, networks
 from denoisers.jobs import Jobs, Visitor
 from denoisers.jobs.settings import from_environment
-from denoisers.training import folders
+from denoisers.training import folders, recipe
 from denoisers.training.estimate import Cost, try_step
 from denoisers.weights import catalogue
 from ui import jobs, samples, train
@@ -132,6 +132,23 @@ def test_half_the_width_is_a_smaller_network_and_the_default_weights_fit_the_who
     whole, half = (train.recipe(form | {"size": s, "warm": s == "Full"}, facts, 1) for s in ("Full", "Half"))
     assert whole.start == "drunet.camera" and half.start is None
     assert half.network["widths"] == [16, 32, 64, 128]
+
+
+def test_where_jobs_have_a_gpu_the_published_size_can_be_chosen(monkeypatch):
+    assert "Published" not in opened().segmented_control(key="train.size.False").options
+    monkeypatch.setenv("GRAINWISE_JOBS_GPUS", "0")
+    from_environment.cache_clear()
+    page = opened()
+    size = page.segmented_control(key="train.size.True")
+    assert size.value == "Full" and "Published" in size.options
+    size.set_value("Published").run()
+    assert not page.exception
+    form = page.session_state["workspace"]["training"]
+    given = recipe.load("drunet.camera").gpu
+    assert form["size"] == "Published" and not form["warm"]
+    (advanced,) = form["advanced"].values()
+    assert advanced == given.optimiser | {"crop": given.data["crop"][0], "batch": given.data["batch"]}
+    assert train.recipe(form | {"tag": "mine"}, advanced, 1).network["widths"] == given.network["widths"]
 
 
 def test_a_damaged_zip_is_explained():
