@@ -59,12 +59,14 @@ def denoise(args):
         facts = json.loads(Path(args.recipe).read_text())
         if rest:
             raise ParameterError(f"{rest[0]}: a recipe already says every parameter.")
-        name, weights, params = facts["denoiser"], facts.get("weights"), facts["params"]
-        noise = facts.get("noise")
         for path in args.inputs:
             digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
             if digest != facts["image_sha256"]:
                 raise DenoiserError(f"{path} is not the picture of the recipe: its SHA-256 starts with {digest[:12]}.")
+        if "fit" in facts:
+            return refit(args, facts)
+        name, weights, params = facts["denoiser"], facts.get("weights"), facts["params"]
+        noise = facts.get("noise")
     elif args.denoiser:
         name = args.denoiser
         params = method_params(denoisers.spec(name), rest)
@@ -97,6 +99,27 @@ def denoise(args):
             failed += 1
             print(f"\r{path}: {error}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def refit(args, facts):
+    """The output of a fit of the INR Lab, from its recipe."""
+    from . import inr
+    from .engine.device import pick_device
+    from .run import Run
+
+    path, out = Path(args.inputs[0]), Path(args.output)
+    picture = denoisers.images.read(path)
+    noise = facts["noise"]
+    pixels = denoisers.noise.add_noise(picture.pixels, **noise) if noise else picture.pixels
+    report = None if args.quiet else progress(path.name)
+    restored = inr.replay(pixels, facts, pick_device(args.device), Run(report))
+    if out.is_dir() or not out.suffix:
+        out.mkdir(parents=True, exist_ok=True)
+        out = out / f"{path.stem}.inr{path.suffix}"
+    whole = restored.shape[:2] == picture.samples.shape[:2]
+    denoisers.images.write(out, restored, like=picture if whole else None)
+    if not args.quiet:
+        print(f"\r{path.name} -> {out}", file=sys.stderr)
 
 
 def train(args):

@@ -1,5 +1,6 @@
 """The command line does what the README says."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import denoisers
+from denoisers import inr
 from denoisers.__main__ import main
 
 
@@ -38,6 +40,28 @@ def test_sigma_is_of_255(photo, tmp_path):
     assert main(["denoise", str(photo), "-d", "nlm", "-o", str(out), "--sigma", "25", "--strength=0.5", "-q"]) == 0
     expected = denoisers.load("nlm").denoise(denoisers.images.read(photo).pixels, sigma=25 / 255, strength=0.5).image
     np.testing.assert_allclose(denoisers.images.read(out).pixels, expected, atol=0.5 / 255 + 1e-6)
+
+
+def test_a_recipe_of_the_inr_lab_repeats_its_output(photo, tmp_path, astronaut):
+    noise = {"model": "gaussian", "level": 0.1, "seed": 3}
+    settings = inr.Recipe(width=16, depth=1, steps=12)
+    crop = {"top": 8, "left": 4, "height": 40, "width": 32}
+    facts = {"image_sha256": hashlib.sha256(photo.read_bytes()).hexdigest(), "noise": noise, "crop": crop}
+    facts |= {"fit": settings.as_dict(), "growth": 1.2, "ends": [12, 20], "iteration": 15, "sigma": 0.1}
+    (tmp_path / "fit.json").write_text(json.dumps(facts))
+    out = tmp_path / "again.png"
+    assert main(["denoise", str(photo), "-o", str(out), "--recipe", str(tmp_path / "fit.json"), "-q"]) == 0
+
+    fit = inr.Fit(
+        denoisers.noise.add_noise(denoisers.images.read(photo).pixels, **noise)[8:48, 4:36], settings, growth=1.2
+    )
+    for end in (12, 20):
+        list(fit.steps(end))
+    again = denoisers.images.read(out).pixels
+    np.testing.assert_allclose(again, fit.trajectory.output(15), atol=0.51 / 255)
+
+    (tmp_path / "fit.json").write_text(json.dumps(facts | {"fit": {"widths": 3}}))
+    assert main(["denoise", str(photo), "-o", str(out), "--recipe", str(tmp_path / "fit.json"), "-q"]) == 2
 
 
 def test_a_recipe_repeats_a_result_and_refuses_another_picture(photo, tmp_path, astronaut, capsys):

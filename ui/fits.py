@@ -199,10 +199,7 @@ def frames(item: str, past: Trajectory, iterations) -> list[dict]:
 
 
 def recipe(item: str, iteration: int | None = None) -> dict:
-    """What makes a fit again, and which of its outputs is meant.
-
-    ``fit``: of ``denoisers.inr.Recipe``; ``ends``: what its ``steps`` was asked for, one after the other.
-    """
+    """What makes a fit again, and which of its outputs is meant: see ``denoisers.inr.replay``."""
     info = services.store().info(item)
     crop = services.store().info(info["picture"]).get("crop")
     return {
@@ -211,6 +208,7 @@ def recipe(item: str, iteration: int | None = None) -> dict:
         "noise": info["added"],
         "crop": crop and {name: crop[name] for name in ("top", "left", "height", "width")},
         "fit": info["recipe"],
+        "growth": GROWTH,
         "ends": info["ends"],
         "iteration": iteration,
         "sigma": info["noise"]["sigma"],

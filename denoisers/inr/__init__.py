@@ -5,6 +5,7 @@
 
 from .fit import GROWTH, Fit, State
 from .recipe import BOOK, FAST, PRESETS, Recipe
+from .replay import replay
 from .stopping import RULES, SHARE, Stop, es_wmv, fixed, held_out, least, margin, oracle, stop, variance
 from .trajectory import Trajectory
 
@@ -17,6 +18,7 @@ __all__ = [
     "BOOK",
     "FAST",
     "PRESETS",
+    "replay",
     "Stop",
     "variance",
     "margin",

@@ -8,6 +8,8 @@ their keys is dropped. The noise is subtracted in float32, so that bf16 arithmet
 import torch
 from torch import nn
 
+from .layers import pass_on_
+
 DILATED = (2, 5, 9, 12)
 """Layers of the sparse block that look twice as far."""
 
@@ -28,10 +30,14 @@ class ADNet(nn.Module):
             dilation = 2 if i in DILATED else 1
             conv = nn.Conv2d(width if i > 1 else colours, width, 3, padding=dilation, dilation=dilation, bias=False)
             nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+            if i > 1:
+                pass_on_(conv.weight)
             setattr(self, f"conv1_{i}", nn.Sequential(conv, nn.BatchNorm2d(width), nn.ReLU()))
         self.conv1_16 = nn.Conv2d(width, colours, 3, padding=1, bias=False)
         self.conv3 = nn.Conv2d(2 * colours, colours, 1)
         nn.init.normal_(self.conv1_16.weight, std=1e-3)  # the untrained net returns its input
+        nn.init.normal_(self.conv3.weight, std=1e-2)
+        nn.init.ones_(self.conv3.bias)  # its gate is open
 
     def forward(self, x):
         if self.bgr:

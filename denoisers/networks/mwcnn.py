@@ -9,6 +9,8 @@ arithmetic never touches it.
 import torch
 from torch import nn
 
+from .layers import pass_on_
+
 
 def haar(x):
     """Orthonormal 2-D Haar transform: N x C x H x W -> N x 4C x H/2 x W/2, the maps in order LL, HL, LH, HH."""
@@ -59,6 +61,8 @@ class MWCNN(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 nn.init.zeros_(module.bias)
+                if module.in_channels == module.out_channels:
+                    pass_on_(module.weight)
         nn.init.normal_(self.expanding[-1][-1].weight, std=1e-3)  # the untrained net returns its input
 
     def forward(self, x):

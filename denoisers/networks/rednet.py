@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from .layers import pass_on_
+
 
 class Deconv2(nn.ConvTranspose2d):
     """3x3 transposed convolution of stride 2 (padding 1, output padding 1), computed as a convolution.
@@ -52,6 +54,8 @@ class REDNet(nn.Module):
         for layer in [*self.encoder, *self.decoder, self.tail]:
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             nn.init.zeros_(layer.bias)
+            if layer.in_channels == layer.out_channels:
+                pass_on_(layer.weight)
         nn.init.normal_(self.tail.weight, std=1e-3)  # the untrained net returns its input
 
     def forward(self, x):

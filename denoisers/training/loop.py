@@ -180,8 +180,8 @@ def train(
     total = steps or recipe.schedule.steps
 
     torch.manual_seed(recipe.seed)
-    network = recipe.build().to(device, memory_format=torch.channels_last)
     o = recipe.optimiser
+    network = recipe.build().to(device, memory_format=torch.channels_last).train(not o.freeze_norm)
     optimiser = torch.optim.AdamW(network.parameters(), lr=o.lr, betas=o.betas, weight_decay=o.weight_decay)
     average = Average(network, o.ema)
     options = arguments(recipe, device)

@@ -78,6 +78,9 @@ class Optimiser(Part):
     weight_decay: float = 0.0
     clip: float = 1.0
     """Largest norm of the gradient."""
+    freeze_norm: bool = False
+    """Batch normalisation keeps the statistics it begins with, mean 0 and variance 1 unless ``start`` brought others:
+    an affine layer. The few crops that a CPU takes at a time, each of another noise level, have none to share."""
     ema: float = 0.999
     """Decay of the averaged weights, which are what is validated and kept."""
 

@@ -9,7 +9,7 @@ from denoisers.engine import network as engine
 from denoisers.engine.network import run_network
 from denoisers.networks import build
 from denoisers.networks.adnet import ADNet
-from denoisers.networks.layers import UpConv
+from denoisers.networks.layers import UpConv, pass_on_
 from denoisers.networks.mwcnn import haar, inverse_haar
 from denoisers.networks.pridnet import PRIDNet
 from denoisers.networks.rednet import Deconv2
@@ -98,6 +98,8 @@ def test_adnet_files_of_the_authors_fit():
 
 def test_adnet_looks_20_pixels_far_and_can_mirror_the_colours():
     network = stirred(ADNet(width=8))
+    for i in range(1, 16):  # what is far from the identity shows how far it looks
+        torch.nn.init.kaiming_normal_(network.get_submodule(f"conv1_{i}")[0].weight)
     x = torch.rand(1, 3, 64, 64)
     changed = x.clone()
     changed[..., 32, 32] += 1
@@ -106,6 +108,16 @@ def test_adnet_looks_20_pixels_far_and_can_mirror_the_colours():
     swapped = ADNet(width=8, bgr=True).eval()
     swapped.load_state_dict(network.state_dict())
     torch.testing.assert_close(swapped(x.flip(1)).flip(1), network(x))
+
+
+def test_layers_that_pass_on_begin_near_the_identity():
+    weight = torch.randn(5, 3, 3, 3)
+    random = weight.clone()
+    pass_on_(weight, 0.25)
+    x = torch.rand(1, 3, 8, 8)
+    y = torch.nn.functional.conv2d(x, weight - 0.25 * random, padding=1)
+    torch.testing.assert_close(y[:, :3], x, atol=1e-5, rtol=0)
+    assert y[:, 3:].abs().max() < 1e-5
 
 
 COMPACT_PRIDNET = dict(features=8, widths=(4, 4, 6, 6, 8))

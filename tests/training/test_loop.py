@@ -206,6 +206,22 @@ def test_a_loss_that_is_not_a_number_stops_it(tmp_path, folder):
         loop.train(wild, folder, tmp_path / "run", threads=1)
 
 
+@pytest.mark.parametrize("freeze", [True, False])
+def test_frozen_normalisation_keeps_its_statistics_and_learns_its_scale(tmp_path, folder, freeze):
+    facts = recipe.load(tiny(tmp_path, steps=3))
+    facts = facts.model_copy(
+        update={
+            "method": "adnet",
+            "network": {"architecture": "adnet", "width": 8},
+            "optimiser": facts.optimiser.model_copy(update={"freeze_norm": freeze}),
+        }
+    )
+    weights = load_file(loop.train(facts, folder, tmp_path / "run", threads=1))
+    means = torch.stack([v for k, v in weights.items() if k.endswith("running_mean")])
+    assert (means == 0).all() == freeze
+    assert not torch.equal(weights["conv1_5.1.weight"], torch.ones(8))
+
+
 @pytest.mark.parametrize("name", recipe.names())
 def test_every_recipe_reads_and_builds(name):
     facts = recipe.load(name)

@@ -285,10 +285,9 @@ def test_exports(page):
     assert recipe["ends"] == [40, 60] and len(past.loss) == 60
     assert json.loads(json.dumps(recipe))["fit"]["width"] == 16 and recipe["iteration"] == 24
     pixels = services.store().pixels(state(page)["picture"])
-    again = denoisers.inr.Fit(pixels, denoisers.inr.Recipe(**recipe["fit"]), growth=fits.GROWTH)
-    for end in recipe["ends"]:
-        list(again.steps(end))
-    np.testing.assert_array_equal(again.trajectory.output(24), past.output(24))
+    for iteration in (24, 50, None):
+        again = denoisers.inr.replay(pixels, json.loads(json.dumps(fits.recipe(item, iteration))))
+        np.testing.assert_array_equal(again, past.output(iteration or 60))
     assert Trajectory.read(services.store().folder(item) / "trajectory.npz").csv() == past.csv()
 
 
