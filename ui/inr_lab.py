@@ -363,7 +363,11 @@ def look(space, item: str, past: Trajectory, over: str | None, other: Trajectory
     view = opening_view(space, item, over, active, steps, recommended)
     seen = show(space, info["picture"], info["reference"], timelines, view)
     # What the browser last told may be from before it was put elsewhere: then it has another turn, or none.
-    frame = (seen if seen.get("turn") == view["turn"] else view)["frame"]
+    told = seen.get("turn"), seen.get("frame")
+    if told[0] and told[0] == st.session_state["lab.view"]["before"] and told != st.session_state.get("lab.told"):
+        overrule(told[1])  # a click that was on its way when the fit ended: the visitor's word is the last
+    st.session_state["lab.told"] = told
+    frame = (seen if told[0] == view["turn"] else view)["frame"]
     st.session_state["lab.following"] = frame is None
     at = steps[-1] if frame is None else steps[min(frame, len(steps) - 1)]
     chosen = past.nearest(at)
@@ -408,8 +412,17 @@ def opening_view(space, item, over, active, steps, recommended):
         wanted = None if active else left or recommended.iteration
         frame = wanted and min(range(len(steps)), key=lambda i: abs(math.log(steps[i] / wanted)))
         view = {"frame": frame, "force": True, "turn": secrets.token_hex(4)}
-    st.session_state["lab.view"] = {"of": moment, "view": view}
+    before = last["view"]["turn"] if turned else None
+    st.session_state["lab.view"] = {"of": moment, "view": view, "before": before}
     return view
+
+
+def overrule(frame):
+    """Put the timeline back to where the visitor had just put it."""
+    st.session_state["lab.following"] = frame is None
+    view = {"frame": frame, "force": True, "turn": secrets.token_hex(4)}
+    st.session_state["lab.view"] |= {"view": view, "before": None}
+    st.rerun()
 
 
 def dial(space, item, past, steps, stops, sigma, first, found) -> float:

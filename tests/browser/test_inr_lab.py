@@ -92,7 +92,6 @@ def test_a_fit_is_watched_stopped_by_rule_and_compared(page):
     expect(chip).to_have_attribute("aria-pressed", "true", timeout=WAIT)
 
     scrub = page.locator(".scrub")
-    page.wait_for_timeout(2000)  # the fit's last word on the frame comes before the visitor's
     page.locator(".dial .rules button", has_text="Steps as set").click()
     expect(scrub).to_have_value(scrub.get_attribute("max"))
     expect(page.get_by_role("button", name=f"Compare step {STEPS} with")).to_be_visible(timeout=WAIT)
@@ -146,7 +145,9 @@ def test_the_part_is_chosen_by_dragging(new_page, address):
         page.mouse.up()
         after = frame.bounding_box()
         assert after["x"] < before["x"] - 10 and abs(after["width"] - before["width"]) < 1
-        page.wait_for_timeout(2000)  # Python has answered the drag
         label = frame.get_attribute("aria-label")
         frame.press("ArrowRight")
         expect(frame).not_to_have_attribute("aria-label", label)
+        label = frame.get_attribute("aria-label")
+        page.wait_for_timeout(2000)  # Python has answered both, the drag and then the key
+        expect(frame).to_have_attribute("aria-label", label)

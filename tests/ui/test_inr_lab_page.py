@@ -177,6 +177,37 @@ def test_a_fit_stops_within_half_a_second(page, monkeypatch):
     assert len(asked) >= 2 and asked[-1] - asked[0] < 0.1
 
 
+def test_a_click_that_was_on_its_way_when_the_fit_ended_counts(page, monkeypatch):
+    """The browser's word is of before the timeline was put to where the fit stops: it is newer all the same."""
+    views, told = [], {"frame": None, "turn": None}
+
+    def viewer(layers, view=None, **_):
+        views.append(view)
+        return told
+
+    monkeypatch.setattr(inr_lab, "comparison_viewer", viewer)
+    page.number_input(key="lab.steps.fast").set_value(20_000)
+    page = press(page.run(), "Start learning")
+    item = newest(page)
+    wait(lambda: len(fits.course(item).kept) > 5)
+    page.run()
+    told["turn"] = views[-1]["turn"]
+    page.run()
+    assert views[-1]["frame"] is None and fits.task(item).active
+    fits.stop(item)
+    wait(lambda: not fits.task(item).active)
+    page.run()
+    assert views[-1]["turn"] != told["turn"] and views[-1]["frame"] is not None  # where it stops by itself
+    told["frame"] = 2
+    page.run()
+    assert (
+        views[-1]["frame"] == 2 and views[-1]["force"] and state(page)["lab"]["at"][item] == fits.course(item).kept[2]
+    )
+    told |= {"turn": views[-1]["turn"], "frame": 3}
+    page.run()
+    assert state(page)["lab"]["at"][item] == fits.course(item).kept[3]
+
+
 def test_a_long_fit_leaves_room_for_others(page, monkeypatch):
     monkeypatch.setattr(fits, "SLICE", 0.1)
     page.number_input(key="lab.steps.fast").set_value(20_000)
