@@ -189,7 +189,7 @@ def main(argv=None) -> int:
     batcher.add_argument("-d", "--denoiser", required=True, help="a name from list")
     batcher.add_argument("-o", "--output", required=True, help="folder, or a name ending in .zip")
     batcher.add_argument("--reference", help="folder or zip of clean pictures of the same names, to score against")
-    batcher.add_argument("--weights", help="tag of the weights, default: the method's first")
+    batcher.add_argument("--weights", help="a tag, default: the method's first; or a file of yours")
     batcher.add_argument("--device", default="auto", help="auto, cpu, cuda:0, mps")
     batcher.add_argument("--events", help="file to which progress is added, a JSON object a line")
     batcher.set_defaults(run_command=batch)

@@ -12,7 +12,7 @@ if mine is None:
 st.write(
     "Trainings and whole folders of pictures are worked here while you are away. Close the browser; nothing stops."
 )
-jobs.new_batch(mine)
+jobs.new_batch(mine, space)
 
 busy = any(not job.finished for job in mine.list())
 

@@ -21,6 +21,7 @@ from denoisers.jobs import Job, JobError, Jobs, NotAllowed, Status, Visitor, kin
 from denoisers.jobs.settings import from_environment
 from denoisers.jobs.store import Store
 from denoisers.metrics import PROTOCOL
+from denoisers.own_weights import is_file
 from denoisers.training import recipe as recipes
 
 from . import browser, compare, forms, run_files, services
@@ -441,8 +442,8 @@ def subfolders(root: Path) -> list[Path]:
     return sorted(path for path in root.iterdir() if path.is_dir() and path.name[0] != ".")[:200]
 
 
-def new_batch(jobs: Jobs):
-    """The form of a batch job, folded; after a start it is empty and folded again."""
+def new_batch(jobs: Jobs, space):
+    """The form of a batch job, folded; after a start it is empty and folded again. The visitor's own weights count."""
     count = st.session_state.get("batches", 0)
     with st.expander("Denoise many pictures at once", icon=":material/burst_mode:", key=f"batch-{count}"):
         noisy = browser.file_uploader("A zip of noisy pictures", "zip", f"batch.zip.{count}")
@@ -452,19 +453,21 @@ def new_batch(jobs: Jobs):
             folder = server_folder(jobs, f"batch.folder.{count}")
         label = "A zip of clean ones of the same names, if you have them"
         clean = browser.file_uploader(label, "zip", f"batch.clean.{count}", help="For scores.")
-        names = denoisers.names()
+        own = {name: files for name, files in space["files"].items() if files}
+        names = list(dict.fromkeys([*denoisers.names(), *own]))
         first = names.index("drunet") if "drunet" in names else 0
         name = st.selectbox("Denoiser", names, first, lambda n: denoisers.spec(n).title)
         spec = denoisers.spec(name)
         st.caption(spec.good_for)
         with st.popover("Settings", icon=":material/tune:"):
-            weights = forms.weights_form(spec, None, f"batch.{name}")
+            weights = forms.weights_form(spec, None, f"batch.{name}", own.get(name, ()))
             params = forms.params_form(spec, {}, f"batch.{name}")
         ready = noisy is not None or folder is not None
         if not st.button("Denoise them all", type="primary", disabled=not ready, icon=":material/burst_mode:"):
             return
         job = {"denoiser": name, "params": params, "weights": weights, "into": "zip"}
         try:
+            job |= {"weights": str(jobs.put(weights))} if is_file(weights) else {}
             with st.spinner("Unpacking…"):
                 job |= {"source": str(jobs.upload(noisy)) if noisy else folder}
                 job |= {"label": Path(noisy.name if noisy else folder).stem}

@@ -158,6 +158,14 @@ class Jobs:
         left = self.settings.gigabytes - size(self.settings.root) / 1e9
         return archive.extract(file, self.settings.uploads / secrets.token_urlsafe(16), left)
 
+    def put(self, path) -> Path:
+        """Copy a file, one of weights, to where jobs may read it; returns the copy."""
+        self.settings.admit(self.visitor)
+        self.check_disk()
+        folder = self.settings.uploads / secrets.token_urlsafe(16)
+        folder.mkdir(parents=True)
+        return Path(shutil.copy(path, folder))
+
     def pause(self, id: str) -> Job:
         """A running job saves and stops; a queued one is held."""
         return self.store.move(id, "pausing" if self.get(id).state == "running" else "paused")

@@ -17,6 +17,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from .. import own_weights
 from ..errors import ParameterError
 from .settings import Settings
 from .store import JobError
@@ -82,9 +83,9 @@ class Train(Kind):
 
 
 class Batch(Kind):
-    """Denoise all pictures of ``source``, a folder or a zip, with ``params`` in library units. The results come in
-    the run folder as ``result/`` or, ``into`` a zip, as ``result.zip``; scored where there is a ``reference``.
-    ``label`` names the pictures in the title; the source's name if empty."""
+    """Denoise all pictures of ``source``, a folder or a zip, with ``params`` in library units and ``weights``, a tag or
+    a file. The results come in the run folder as ``result/`` or, ``into`` a zip, as ``result.zip``; scored where there
+    is a ``reference``. ``label`` names the pictures in the title; the source's name if empty."""
 
     source: Path
     denoiser: str
@@ -96,7 +97,8 @@ class Batch(Kind):
 
     @property
     def title(self) -> str:
-        return f"{self.denoiser} on {self.label or self.source.name}"
+        model = Path(self.weights).stem if own_weights.is_file(self.weights) else self.denoiser
+        return f"{model} on {self.label or self.source.name}"
 
     def check(self, settings):
         from .. import registry, weights
@@ -104,16 +106,19 @@ class Batch(Kind):
 
         spec = registry.spec(self.denoiser)
         params = spec.resolve(self.params)
-        if spec.needs_weights:
-            weights.entry(self.denoiser, self.weights)
-        elif self.weights:
-            raise ParameterError(f"{spec.title} has no weights; {self.weights!r} was asked for.")
-        paths = {"source": settings.confine(self.source)}
+        given, paths = self.weights, {"source": settings.confine(self.source)}
+        if given and not spec.needs_weights:
+            raise ParameterError(f"{spec.title} has no weights; {given!r} was asked for.")
+        if own_weights.is_file(given):
+            given = str(settings.confine(given))
+            own_weights.read(given, self.denoiser)
+        elif spec.needs_weights:
+            weights.entry(self.denoiser, given)
         if self.reference:
             paths["reference"] = settings.confine(self.reference)
         for path in paths.values():
             open_source(path)
-        return self.model_copy(update={"params": params, **paths})
+        return self.model_copy(update={"params": params, "weights": given, **paths})
 
     def command(self, run, device, gpus):
         from .. import registry

@@ -11,13 +11,14 @@ import zipfile
 
 import numpy as np
 import pytest
+import torch
 from job_helpers import eventually
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from skimage import data as pictures
 
-from denoisers import images
+from denoisers import images, networks
 from denoisers.__main__ import main
-from denoisers.errors import DataError, DenoiserError
+from denoisers.errors import DataError, DenoiserError, WeightsError
 from denoisers.jobs import NotAllowed, kinds, supervised
 
 RECIPE = tomllib.loads("""
@@ -112,6 +113,26 @@ def test_a_batch_job_with_scores(settings, jobs, folder):
         assert row["sigma_of_255"] == "25.5" and row["width"] == row["height"] == "64"
         assert images.read(run / "out" / row["result"]).samples.shape == (64, 64, 3)
     assert jobs.status(job.id).progress == 1
+
+
+def test_a_batch_with_weights_of_ones_own(settings, jobs, folder, tmp_path):
+    """The file is copied, so the job does not need the training it came from; what does not fit is said at once."""
+    torch.manual_seed(0)
+    mine = tmp_path / "mine.safetensors"
+    save_file(networks.build("rednet", layers=10, width=8).state_dict(), mine)
+    spec = {"source": folder / "noisy", "denoiser": "rednet"}
+    with pytest.raises(NotAllowed):
+        jobs.submit("batch", spec | {"weights": str(mine)})
+    copy = jobs.put(mine)
+    mine.unlink()
+    with pytest.raises(WeightsError, match="not the network of drunet"):
+        jobs.submit("batch", spec | {"denoiser": "drunet", "weights": str(copy)})
+    job = jobs.submit("batch", spec | {"weights": str(copy)})
+    assert job.title == "mine on noisy"
+    with supervised(settings, tick=0.05):
+        eventually(lambda: jobs.get(job.id).finished, 200)
+    assert jobs.get(job.id).state == "done", jobs.get(job.id).reason + jobs.logs(job.id)[0]
+    assert len(rows(jobs.folder(job.id) / "result" / "results.csv")) == 12
 
 
 @pytest.mark.parametrize("spec", [{"denoiser": "unheard"}, {"denoiser": "wavelet", "params": {"sigma": 99}}])

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import streamlit as st
+import torch
 from PIL import Image
 from safetensors.torch import save_file
 from starlette.requests import Request
@@ -287,6 +288,20 @@ def test_many_pictures_are_queued_and_their_results_told(mine, tmp_path):
     assert "1 pictures denoised, 1 could not be." in said(page)
     assert list(page.dataframe[0].value["Picture"]) == ["a.png", "b.png"]
     assert "is damaged" in page.dataframe[0].value["Error"][1]
+
+
+def test_many_pictures_with_ones_own_network(mine, tmp_path):
+    torch.manual_seed(0)
+    torch.save(networks.build("rednet", layers=10, width=8).state_dict(), tmp_path / "night.pth")
+    page = opened()
+    path = services.store().put_weights((tmp_path / "night.pth").read_bytes(), "night.pth")
+    page.session_state["workspace"].update(files={"rednet": [path]})
+    page = page.run().file_uploader(key="batch.zip.0").upload("holiday.zip", zipped(tmp_path / "in.zip")).run()
+    page = next(s for s in page.selectbox if s.label == "Denoiser").set_value("rednet").run()
+    page = press(page.selectbox(key="batch.rednet.weights").set_value(path).run(), "Denoise them all")
+    (job,) = mine.list()
+    assert job.title == "night on holiday" and not page.exception
+    assert Path(job.spec["weights"]).read_bytes() == Path(path).read_bytes() and job.spec["weights"] != path
 
 
 def test_a_zip_without_pictures_is_explained(mine, tmp_path):
