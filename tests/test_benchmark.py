@@ -69,6 +69,16 @@ class Spy:
         return self.model.denoise(image, **given)
 
 
+def test_grey_stored_as_colour_gets_one_noise(tmp_path):
+    grey = np.random.default_rng(0).random((20, 30, 1))
+    denoisers.images.write(tmp_path / "grey.png", np.repeat(grey, 3, 2))
+    denoisers.images.write(tmp_path / "colour.png", np.dstack([grey, grey, 1 - grey]))
+    pictures = benchmark.Set(tmp_path)
+    assert pictures.open("grey.png").clean.shape == (20, 30, 1)
+    assert benchmark.given(pictures.open("grey.png"), "sigma 25")[0].shape == (20, 30, 1)
+    assert pictures.open("colour.png").clean.shape == (20, 30, 3)
+
+
 def test_it_goes_on_after_the_last_row(pairs, tmp_path, monkeypatch):
     output, ran = tmp_path / "r.json", []
     real = benchmark.row

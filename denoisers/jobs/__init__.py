@@ -149,14 +149,15 @@ class Jobs:
             raise NotAllowed(f"Jobs and uploads hold {held:.1f} GB, the limit here is {limit}. Delete some.")
 
     def upload(self, file) -> Path:
-        """Unpack a zip (path or binary file) of data; returns its folder, which jobs may read.
+        """Unpack a zip (path or binary file) of data; returns its folder, which jobs may read. The folder has always the
+        same name, so that the same zip has always the same scenes held back.
 
         Raises ArchiveError for a zip that is damaged, too large or wants out of its folder.
         """
         self.settings.admit(self.visitor)
         self.check_disk()
         left = self.settings.gigabytes - size(self.settings.root) / 1e9
-        return archive.extract(file, self.settings.uploads / secrets.token_urlsafe(16), left)
+        return archive.extract(file, self.settings.uploads / secrets.token_urlsafe(16) / "pictures", left)
 
     def put(self, path) -> Path:
         """Copy a file, one of weights, to where jobs may read it; returns the copy."""

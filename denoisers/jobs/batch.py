@@ -162,7 +162,9 @@ def batch(source, output, denoiser: str, params: dict, *, weights=None, device="
                 picture = pictures.read(name)
                 row |= {"height": picture.samples.shape[0], "width": picture.samples.shape[1]}
                 result = model.denoise(picture.pixels, cancelled=stop.is_set, **params)
-                data = encode(result.image, Path(name).suffix, like=picture, bits=depth(picture, name))
+                suffix = Path(name).suffix
+                quality = {"quality": 100} if suffix.lower() == ".webp" else {}  # without loss
+                data = encode(result.image, suffix, like=picture, bits=depth(picture, name), **quality)
                 if result.params.get("sigma") is not None:
                     row["sigma_of_255"] = round(255 * result.params["sigma"], 2)
                 target = folder / name

@@ -66,21 +66,32 @@ class Photographed:
 class Made:
     """Crops of clean pictures with fresh noise; the target is the clean crop, or a second noisy one (Noise2Noise).
 
-    ``noise(clean, rng, whole)`` -> (noisy, sigma, mask), see ``sources.noise_maker``.
+    ``noise(clean, rng, whole)`` -> (noisy, sigma, mask), see ``sources.noise_maker``. ``grey``: see ``recipe.Data``.
     """
 
-    def __init__(self, pictures, noise, noisy_target: bool = False):
-        self.pictures, self.noise, self.noisy_target = pictures, noise, noisy_target
+    def __init__(self, pictures, noise, noisy_target: bool = False, grey: float = 0):
+        self.pictures, self.noise, self.noisy_target, self.grey = pictures, noise, noisy_target, grey
         self.areas = [p.shape[0] * p.shape[1] for p in pictures]
         self.sides = [min(p.shape[:2]) for p in pictures]
         self.small = [to_float(p[:: max(1, p.shape[0] // 48), :: max(1, p.shape[1] // 48)]) for p in pictures]
 
     def crop(self, k, window, rng):
         clean = window(to_float, self.pictures[k])
-        noisy, sigma, mask = self.noise(clean, rng, self.small[k])
+        grey = self.grey and rng.random() < self.grey
+        if grey:
+            clean = np.repeat(clean.mean(-1, keepdims=True), 3, -1)
+
+        def noise():
+            noisy, sigma, mask = self.noise(clean, rng, self.small[k])
+            if grey:  # three equal channels have one noise, as colour so much the stronger
+                noisy, mask = (None if p is None else np.repeat(p[..., :1], 3, -1) for p in (noisy, mask))
+                sigma *= 3**0.5
+            return noisy, sigma, mask
+
+        noisy, sigma, mask = noise()
         target = clean
         if self.noisy_target:
-            target, _, mask = self.noise(clean, rng, self.small[k])
+            target, _, mask = noise()
         return noisy, target, sigma, clean, mask
 
 

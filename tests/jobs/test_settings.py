@@ -126,6 +126,8 @@ def test_uploads_are_readable_one_by_one_only(jobs, settings):
     mine = jobs.upload(packed({"x/a.png": b"1"}))
     assert (mine / "x" / "a.png").read_bytes() == b"1"
     assert settings.confine(mine) == mine
+    again = jobs.upload(packed({"x/a.png": b"1"}))
+    assert again != mine and again.name == mine.name  # scenes, and which are held back, go by the name
     with pytest.raises(NotAllowed):
         settings.confine(settings.uploads)
 

@@ -61,3 +61,18 @@ def test_noisy_pictures_alone_are_their_own_targets(folder):
     facts_ = facts(noisy=["noisy"]).model_copy(update={"objective": recipe.Objective(name="noise2same")})
     ((source, _),) = sources.open_data(facts_, folder)[0]
     assert all(noisy is target and clean is None for noisy, target, clean in source.pictures)
+
+
+def test_grey_crops_have_one_noise_and_a_level_told_as_in_use(folder):
+    data = facts(clean=["pairs/clean"], grey=0.5).model_copy(update={"noise": recipe.Noise(low=20, high=20)})
+    ((source, _),) = sources.open_data(data, folder)[0]
+    kinds = set()
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        noisy, target, sigma, clean, _ = source.crop(0, lambda convert, picture: convert(picture), rng)
+        grey = bool((clean == clean[..., :1]).all())
+        kinds.add(grey)
+        assert grey == bool((noisy == noisy[..., :1]).all()) and target is clean
+        assert sigma == pytest.approx(20 / 255 * (3**0.5 if grey else 1))
+        assert (noisy - clean)[..., 0].std() == pytest.approx(20 / 255, rel=0.1)
+    assert kinds == {True, False}
