@@ -149,8 +149,8 @@ class Jobs:
             raise NotAllowed(f"Jobs and uploads hold {held:.1f} GB, the limit here is {limit}. Delete some.")
 
     def upload(self, file) -> Path:
-        """Unpack a zip (path or binary file) of data; returns its folder, which jobs may read. The folder has always the
-        same name, so that the same zip has always the same scenes held back.
+        """Unpack a zip (path or binary file) of data; returns its folder, which jobs may read. Its name is always the
+        same: the same zip has the same scenes held back.
 
         Raises ArchiveError for a zip that is damaged, too large or wants out of its folder.
         """
