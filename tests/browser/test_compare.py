@@ -169,13 +169,13 @@ def test_a_file_of_another_kind_is_refused_in_words(page, photo):
 
 
 def test_own_weights_are_picked_and_run(page, photo, tmp_path):
-    save_file(build("rednet", layers=10, width=8).state_dict(), tmp_path / "mine.safetensors")
+    save_file(build("noise2noise_unet", width=6).state_dict(), tmp_path / "mine.safetensors")
     upload(page, photo)
     page.get_by_text("128 × 128 pixels").wait_for()
     page.get_by_text("Your own weights").click()
     page.locator("input[type=file]").last.set_input_files(tmp_path / "mine.safetensors")
     page.get_by_role("button", name="Denoise with 4").click()
-    expect(page.get_by_text("RED-Net · mine.safetensors")).not_to_have_count(0, timeout=WAIT)
+    expect(page.get_by_text("Noise2Noise · mine.safetensors")).not_to_have_count(0, timeout=WAIT)
 
 
 def test_running_and_waiting_runs_are_cancelled(page, photo):
