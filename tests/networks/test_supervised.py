@@ -124,6 +124,7 @@ COMPACT_PRIDNET = dict(features=8, widths=(4, 4, 6, 6, 8))
 
 
 def test_pridnet_takes_a_training_crop_and_shares_its_averages():
+    torch.manual_seed(0)
     network = stirred(PRIDNet(**COMPACT_PRIDNET))
     x = torch.rand(2, 3, 64, 64)
     known = []
