@@ -18,20 +18,20 @@ _UPLOADER = st.components.v2.component(
     html='<div role="alert"></div>',
     js="""
 export default function ({ data, parentElement }) {
+  const uploader = document.querySelector(data.uploader)
   const says = parentElement.querySelector("[role=alert]")
-  const refusal = ({ name, size }) => {
-    if (size > data.megabytes * 1e6)
-      return `'${name}' has ${(size / 1e6).toFixed(1)} MB; the limit is ${data.megabytes} MB.`
+  const refusal = chip => {
+    const { title: name } = chip.querySelector("[data-testid=stFileChipName]")
     if (!data.types.includes(name.split(".").pop().toLowerCase()))
       return `'${name}' is of no kind that is read here: ${data.types.join(", ")}.`
+    return `'${name}': ${chip.querySelector("[role=alert]").textContent.replace("Error: ", "")}`
   }
-  const look = event => {
-    if (!event.target.closest(data.uploader)) return
-    const [file] = event.type == "click" ? [] : (event.dataTransfer ?? event.target).files
-    says.textContent = (file && refusal(file)) ?? ""
+  const look = () => {
+    const chip = uploader.querySelector("[data-testid=stFileChip][aria-invalid=true]")
+    says.textContent = chip ? refusal(chip) : ""
   }
   const paste = event => {
-    const input = document.querySelector(`${data.uploader} input[type=file]`)
+    const input = uploader.querySelector("input[type=file]")
     const file = [...event.clipboardData.files].find(file => file.type.startsWith("image/"))
     if (!data.paste || !input || !file) return
     event.preventDefault()
@@ -40,9 +40,14 @@ export default function ({ data, parentElement }) {
     input.files = files.files
     input.dispatchEvent(new Event("change", { bubbles: true }))
   }
-  const heard = Object.entries({ click: look, change: look, drop: look, paste })
-  heard.forEach(([event, react]) => document.addEventListener(event, react, true))
-  return () => heard.forEach(([event, react]) => document.removeEventListener(event, react, true))
+  const watch = new MutationObserver(look)
+  watch.observe(uploader, { childList: true, subtree: true, attributes: true })
+  look() // a file may be refused before this script is here
+  document.addEventListener("paste", paste, true)
+  return () => {
+    watch.disconnect()
+    document.removeEventListener("paste", paste, true)
+  }
 }
 """,
 )
@@ -66,8 +71,7 @@ def file_uploader(label: str, types, key: str, *, paste: bool = False, help: str
     with st.container(key=f"at.{key}", gap="small"):
         upload = st.file_uploader(label, types, key=key, help=help)
         uploader = ".st-key-" + re.sub("[^a-zA-Z0-9_-]", "-", f"at.{key}")
-        limits = {"types": types, "megabytes": st.get_option("server.maxUploadSize")}
-        _UPLOADER(key=f"says.{key}", data={"uploader": uploader, "paste": paste} | limits)
+        _UPLOADER(key=f"says.{key}", data={"uploader": uploader, "types": types, "paste": paste})
     return upload
 
 

@@ -28,12 +28,18 @@ def standardise(image):
     The network is trained on whole pictures standardised so, then cropped: the statistics are never a tile's.
     """
     mean, std = moments(image)
-    return (image - mean) / std, mean, std
+    standardised = image - mean
+    standardised /= std
+    return standardised, mean, std
 
 
 def moments(image):
-    """Mean and standard deviation of each channel; 1 for the deviation of a constant one."""
-    mean, std = image.mean((0, 1)), image.std((0, 1))
+    """Mean and standard deviation of each channel; 1 for the deviation of a constant one.
+
+    One channel after the other: summed side by side in float32, 24 megapixels come out 3 % wrong, and slower.
+    """
+    channels = np.moveaxis(image, -1, 0)
+    mean, std = np.array([c.mean() for c in channels]), np.array([c.std() for c in channels])
     return mean, np.where(std > 0, std, 1).astype(np.float32)
 
 

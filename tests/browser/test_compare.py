@@ -168,6 +168,13 @@ def test_a_file_of_another_kind_is_refused_in_words(page, photo):
     expect(page.get_by_text("film.gif")).to_have_count(0)
 
 
+def test_a_file_too_large_is_refused_in_words(page, tmp_path):
+    with open(tmp_path / "huge.png", "wb") as file:
+        file.truncate(201 * 1024**2)  # a hole, no bytes
+    page.locator("input[type=file]").first.set_input_files(tmp_path / "huge.png")
+    expect(page.get_by_text("'huge.png': File must be 200.0MB or smaller.")).to_be_visible(timeout=WAIT)
+
+
 def test_own_weights_are_picked_and_run(page, photo, tmp_path):
     save_file(build("noise2noise_unet", width=6).state_dict(), tmp_path / "mine.safetensors")
     upload(page, photo)
