@@ -90,7 +90,7 @@ def test_the_picture_is_standardised_however_large():
 
 
 def test_asks_often_whether_it_was_cancelled():
-    """Time of this thread's own code alone: how long steps and tiles are, however busy or short of memory the machine."""
+    """Time of this thread's own code alone: how long steps and tiles are, however busy the machine."""
 
     def now():
         return resource.getrusage(resource.RUSAGE_THREAD).ru_utime
