@@ -165,13 +165,11 @@ def test_reload_keeps_the_view(page):
     press(page, "]")
     press(page, "2")
     expect(page.locator(ZOOM)).to_have_text("200 %", timeout=WAIT)
-    page.wait_for_timeout(800)  # written after a pause
     page.reload()
     expect(page.locator(ZOOM)).to_have_text("200 %", timeout=WAIT)
     expect(page.locator(".divider")).to_have_attribute("aria-valuenow", "60", timeout=WAIT)
     expect(page.locator(".tag-b")).to_contain_text("Reference")
     press(page, "g")
-    page.wait_for_timeout(800)
     page.reload()
     expect(page.locator(".pane")).to_have_count(4, timeout=WAIT)
 
@@ -542,7 +540,6 @@ def test_many_layers(page, address, count):
     expect(page.locator(".pane")).to_have_count(min(count, 6))
     page.locator(".pane select").first.select_option(label=last)
     expect(page.locator(".pane .tag").first).to_contain_text(last)
-    page.wait_for_timeout(800)
     page.reload()
     expect(page.locator(".pane .tag").first).to_contain_text(last)
 

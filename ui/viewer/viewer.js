@@ -151,15 +151,19 @@ class Viewer {
 
   remember() {
     clearTimeout(this.remembering)
-    this.remembering = setTimeout(() => {
-      if (!this.layers.length || this.gone) return
-      const titles = Object.fromEntries(this.layers.map((layer) => [layer.id, layer.title]))
-      const text = JSON.stringify({ ...this.state, look: this.leader.getView(), titles })
-      try {
-        sessionStorage.setItem(this.storageName, text)
-        localStorage.setItem(this.storageName, text)
-      } catch { /* private mode: the view then lasts as long as the page */ }
-    }, 150)
+    this.remembering = setTimeout(() => this.store(), 150)
+  }
+
+  store() {
+    clearTimeout(this.remembering)
+    this.remembering = null
+    if (!this.layers.length) return
+    const titles = Object.fromEntries(this.layers.map((layer) => [layer.id, layer.title]))
+    const text = JSON.stringify({ ...this.state, look: this.leader.getView(), titles })
+    try {
+      sessionStorage.setItem(this.storageName, text)
+      localStorage.setItem(this.storageName, text)
+    } catch { /* private mode: the view then lasts as long as the page */ }
   }
 
   // The picture came to rest elsewhere: Python hears of it only if it asked to.
@@ -518,6 +522,8 @@ class Viewer {
     this.$(".full").hidden = !document.fullscreenEnabled
     this.onFull = () => this.$(".full").setAttribute("aria-pressed", String(Boolean(document.fullscreenElement)))
     document.addEventListener("fullscreenchange", this.onFull)
+    this.onHide = () => { if (this.remembering) this.store() } // what was changed a moment ago
+    window.addEventListener("pagehide", this.onHide)
   }
 
   listenDivider() {
@@ -680,12 +686,14 @@ class Viewer {
   }
 
   destroy() {
+    this.onHide()
     this.gone = true
     this.sizes.disconnect()
-    for (const timer of [this.remembering, this.reporting, this.asking]) clearTimeout(timer)
+    for (const timer of [this.reporting, this.asking]) clearTimeout(timer)
     clearInterval(this.blinking)
     clearInterval(this.playing)
     document.removeEventListener("fullscreenchange", this.onFull)
+    window.removeEventListener("pagehide", this.onHide)
     for (const pane of [this.main, ...this.panes]) pane?.destroy()
     this.root.remove()
   }
