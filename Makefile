@@ -73,7 +73,7 @@ $(VENV)/.installed: requirements.txt $(VENV)/.torch-$(TORCH)
 	$(PIP) -r requirements.txt
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.txt $(VENV)/.installed
+$(VENV)/.dev: requirements-dev.txt requirements-login.txt $(VENV)/.installed
 	@echo "Installing requirements-dev.txt"
 	$(PIP) -r requirements-dev.txt
 	@touch $@

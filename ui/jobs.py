@@ -6,6 +6,7 @@ import hashlib
 import io
 import zipfile
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -66,9 +67,16 @@ def mine() -> Jobs | None:
         settings.admit(who)
     except NotAllowed as refusal:
         st.info(str(refusal), icon=":material/lock:")
-        if settings.who == "signed-in" and st.secrets.load_if_toml_exists() and "auth" in st.secrets:
-            st.button("Sign in", on_click=st.login, icon=":material/login:")
+        if settings.who == "signed-in":
+            if st.secrets.load_if_toml_exists() and "auth" in st.secrets and find_spec("authlib"):
+                st.button("Sign in", on_click=st.login, icon=":material/login:")
+            else:
+                st.caption("Whoever runs this app has yet to set signing in up: docs/jobs.md says how.")
         return None
+    if who.user:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.text(f"Signed in as {compare.shorten(who.user)}", width="content")
+            st.button("Sign out", on_click=st.logout, icon=":material/logout:", type="tertiary")
     return Jobs(settings, who, record(settings.root))
 
 

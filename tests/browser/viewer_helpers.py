@@ -32,16 +32,20 @@ def demo_server(log: Path):
     return serve(HERE / "viewer_demo_app.py", log)
 
 
-@contextmanager
-def serve(app: Path, log: Path, env=os.environ):
-    """An app on a free port; yields its address."""
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return free.getsockname()[1]
+
+
+@contextmanager
+def serve(app: Path, log: Path, env=os.environ, port: int = 0, options=()):
+    """An app on that port, or a free one; yields its address."""
+    port = port or free_port()
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "streamlit", "run", str(app)]
     command += [f"--server.port={port}", "--server.address=127.0.0.1", "--server.headless=true"]
-    command += ["--browser.gatherUsageStats=false"]
+    command += ["--browser.gatherUsageStats=false", *options]
     with log.open("wb") as output:
         environment = {**env, "PYTHONPATH": str(ROOT)}
         server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
