@@ -18,7 +18,7 @@ FROM python:3.11-slim AS packages
 ARG TORCH_INDEX_URL=
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /venv
-COPY requirements.txt requirements-login.txt .
+COPY requirements.txt requirements-login.txt ./
 RUN /venv/bin/pip install --no-deps ${TORCH_INDEX_URL:+--index-url "$TORCH_INDEX_URL"} \
       "$(sed -n 's/^\(torch==[^ ]*\).*/\1/p' requirements.txt)"
 RUN /venv/bin/pip install -r requirements.txt -r requirements-login.txt

@@ -26,10 +26,11 @@ MAX_BLOCKS = 4096
 # 5/255 and more gives -0.1 to 0.1, developed raw 0.26 and more, JPEG from the camera 0.17 and more.
 CORRELATED_ABOVE = 0.15
 # Position in the spectrum of the patches that still belongs to camera noise, but not yet to the scene, in grey and in
-# decorrelated colour; and how far the whole picture's noise may exceed that of its calmest brightness class. All three
-# leave the median training pair (18 of PolyU, 25 of RENOIR) without bias.
+# decorrelated colour; and how far the whole picture's noise may exceed that of its calm blocks, the geometric mean of
+# the brightness classes: neither crushed shadows nor one class full of texture decide alone. All three leave the median
+# training pair (18 of PolyU, 25 of RENOIR) without bias.
 CAMERA_QUANTILE = {1: 0.63, 3: 0.71}
-OVER_CALMEST = 3.0
+OVER_CALM = 2.0
 
 
 class Noise(NamedTuple):
@@ -103,7 +104,8 @@ def describe_noise(image, method: str = "auto") -> Noise:
         return Noise(min(_chen(covariance), float(np.sqrt(calm))), "chen", lag1)
     if method == "chen":
         return Noise(_chen(covariance), "chen", lag1)
-    return Noise(float(np.sqrt(min(_camera(covariance), OVER_CALMEST**2 * levels.min()))), "camera", lag1)
+    calm = np.prod(levels, dtype=float) ** (1 / len(levels))
+    return Noise(float(np.sqrt(min(_camera(covariance), OVER_CALM**2 * calm))), "camera", lag1)
 
 
 def _float(samples: np.ndarray) -> np.ndarray:

@@ -131,6 +131,14 @@ def test_clipped_and_painted_areas_do_not_hide_the_noise():
     assert estimate_sigma(np.clip(noisy, 0, 1)) == pytest.approx(expected, rel=0.35)
 
 
+def test_crushed_shadows_do_not_hide_the_noise():
+    """A tone curve that flattens the shadows takes their noise along; the rest of the picture keeps its own."""
+    clean = PICTURES["coffee"]
+    noise = camera_like(clean, 10 / 255) - clean
+    noise[clean.mean(-1) < np.quantile(clean.mean(-1), 0.3)] *= 0.1
+    assert estimate_sigma(clean + noise) == pytest.approx(noise.std(), rel=0.25)
+
+
 def test_the_same_picture_reads_the_same():
     noisy = camera_like(PICTURES["coffee"], 20 / 255)
     assert describe_noise(noisy) == describe_noise(noisy.copy())
