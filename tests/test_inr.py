@@ -11,9 +11,9 @@ import torch
 
 from denoisers.errors import Cancelled, ParameterError
 from denoisers.inr import BOOK, FAST, Fit, Recipe, Trajectory, es_wmv, fixed, held_out, least, oracle, stop, variance
-from denoisers.inr.muon import orthogonalised
 from denoisers.methods import inr
 from denoisers.metrics import psnr
+from denoisers.muon import orthogonalised
 from denoisers.networks.siren import Siren
 from denoisers.run import Run
 
@@ -73,7 +73,7 @@ def test_siren_has_its_size_and_its_start():
 
 def test_muon_makes_singular_values_equal():
     matrices = torch.randn(2, 24, 24, generator=torch.Generator().manual_seed(0))
-    before, after = torch.linalg.svdvals(matrices), torch.linalg.svdvals(orthogonalised(matrices))
+    before, after = torch.linalg.svdvals(matrices), torch.linalg.svdvals(orthogonalised(matrices, rounds=3))
     assert (before.amax(1) > 20 * before.amin(1)).all()
     assert (after[:, :12] > 0.5).all() and (after < 1.3).all()
 

@@ -28,6 +28,7 @@ from torch import distributed
 from ..errors import DenoiserError
 from .companions import arguments
 from .data import Crops
+from .descent import Descent
 from .objectives import OBJECTIVES
 from .recipe import Recipe, parse
 from .sources import open_data
@@ -179,10 +180,12 @@ def train(
     kind, dtype = torch.device(device).type, precision(device)
     total = steps or recipe.schedule.steps
 
+    autocast = torch.autocast(kind, dtype, enabled=dtype != torch.float32)
+
     torch.manual_seed(recipe.seed)
     o = recipe.optimiser
     network = recipe.build().to(device, memory_format=torch.channels_last).train(not o.freeze_norm)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=o.lr, betas=o.betas, weight_decay=o.weight_decay)
+    descent = Descent(network, o)
     average = Average(network, o.ema)
     options = arguments(recipe, device)
     critic = options.get("critic")
@@ -190,7 +193,7 @@ def train(
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True, map_location=device)
         network.load_state_dict(state["network"])
-        optimiser.load_state_dict(state["optimiser"])
+        descent.load_state_dict(state["optimiser"])
         average.weights = state["average"]
         if critic:
             critic.load_state_dict(state["critic"])
@@ -209,7 +212,7 @@ def train(
 
     def save():
         if first:
-            state = dict(network=network.state_dict(), optimiser=optimiser.state_dict(), average=average.weights)
+            state = dict(network=network.state_dict(), optimiser=descent.state_dict(), average=average.weights)
             state |= dict(step=step, seconds=seconds, pixels=pixels)
             state |= dict(critic=critic.state_dict()) if critic else {}
             write_atomically(checkpoint, lambda part: torch.save(state, part))
@@ -240,21 +243,20 @@ def train(
                 break
             began = time.monotonic()
             rate = learning_rate(recipe, progress, step)
-            for group in optimiser.param_groups:
-                group["lr"] = rate
             batch = crops(step).to(device)
             batch.noisy = batch.noisy.contiguous(memory_format=torch.channels_last)
             generator = torch.Generator(device).manual_seed(recipe.seed + 1_000_003 * step + team.rank)
-            with torch.autocast(kind, dtype, enabled=dtype != torch.float32):
+            with autocast:
                 loss = objective(network, batch, progress, generator, **options)
-            optimiser.zero_grad(set_to_none=True)
+            network.zero_grad(set_to_none=True)
             loss.backward()
             gradients = [p.grad for p in network.parameters() if p.grad is not None]
             team.mean([*gradients, value := loss.detach()])
             if not math.isfinite(value.item()):
                 raise Diverged(f"The loss became {value.item()} at step {step}: try a lower learning rate.")
             torch.nn.utils.clip_grad_norm_(network.parameters(), o.clip)
-            optimiser.step()
+            with autocast:
+                descent.step(rate)
             if critic:
                 critic.learn(batch.clean, rate, team.mean)
             average.update(network, step)

@@ -76,6 +76,8 @@ class Objective(Part):
 
 
 class Optimiser(Part):
+    name: Literal["adamw", "muon"] = "adamw"
+    """See ``descent.py``. Muon needs far fewer steps."""
     lr: float = 8e-4
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.0

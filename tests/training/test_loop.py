@@ -51,6 +51,12 @@ def tiny(tmp_path, steps=8, batch=2):
     return path
 
 
+def by_muon(tmp_path, steps=8, batch=2):
+    path = tiny(tmp_path, steps, batch)
+    path.write_text(path.read_text().replace("lr = 1e-3", 'name = "muon", lr = 4e-3'))
+    return path
+
+
 def judged(tmp_path, options='{ gan_weight = 5.0, gan_type = "lsgan" }'):
     """An InvDN with the terms that its code names and leaves off."""
     path = tmp_path / "judged.toml"
@@ -71,7 +77,7 @@ def command(recipe_path, folder, run, *more):
     return ["-m", "denoisers", *map(str, words)]
 
 
-@pytest.mark.parametrize("facts", [tiny, judged], ids=["alone", "beside a discriminator"])
+@pytest.mark.parametrize("facts", [tiny, by_muon, judged], ids=["alone", "by Muon", "beside a discriminator"])
 def test_resumed_training_equals_an_uninterrupted_one(tmp_path, folder, monkeypatch, facts):
     facts = recipe.load(facts(tmp_path))
     through = load_file(loop.train(facts, folder, tmp_path / "through", threads=1))
@@ -130,6 +136,14 @@ def test_loss_falls_and_events_tell(tmp_path, folder):
     assert (run / "previews" / scores[-1]["preview"]).stat().st_size > 1000
     last = events(run, "train")[-1]
     assert last["step"] == 150 and last["pictures_per_second"] > 0 and last["lr"] > 0
+
+
+def test_a_run_begun_with_another_optimiser_goes_on(tmp_path, folder):
+    run = tmp_path / "run"
+    loop.train(recipe.load(tiny(tmp_path, steps=2)), folder, run, threads=1)
+    loop.train(recipe.load(by_muon(tmp_path, steps=4)), folder, run, threads=1, resume=True)
+    assert torch.load(run / "checkpoint.pt", weights_only=True)["optimiser"]["muon"]["state"]
+    assert events(run, "end")[-1]["step"] == 4
 
 
 def test_a_run_folder_is_not_overwritten(tmp_path, folder):
