@@ -178,3 +178,14 @@ def test_the_shipped_table_is_of_the_shipped_weights():
     stale = [r["model"] for r in results["rows"] if r["file"] != benchmark.fingerprint(r["model"])]
     assert not stale
     assert {r["model"] for r in results["rows"]} >= {*benchmark.models(None)} - {"bm3d", "zs_n2n"}  # hours on a CPU
+
+
+def test_networks_run_in_float32_wherever_it_runs(pairs, tmp_path, monkeypatch):
+    """A machine whose bfloat16 is fast prints the table that every other prints."""
+    asked = []
+    monkeypatch.setattr("denoisers.engine.device.cpu_precision", lambda: asked.append(1) or "bfloat16")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    results = benchmark.benchmark([pairs], tmp_path / "r.json", ["adnet.awgn"])
+    assert results["machine"]["precision"] == "float32" and not asked
+    assert benchmark.machine()["precision"] == "bfloat16" and asked  # no longer than that

@@ -6,6 +6,8 @@ import os
 import platform
 import subprocess
 import sys
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from ..errors import DenoiserError
@@ -85,10 +87,25 @@ def cpu_precision() -> str:
     return known[key]
 
 
+FLOAT32 = ContextVar("FLOAT32", default=False)
+
+
+@contextmanager
+def in_float32():
+    """For the length of a with block, networks of this thread run in float32 everywhere: alike on all machines."""
+    token = FLOAT32.set(True)
+    try:
+        yield
+    finally:
+        FLOAT32.reset(token)
+
+
 def precision(device: str):
     """torch dtype for autocast on a device."""
     import torch
 
+    if FLOAT32.get():
+        return torch.float32
     if device == "cpu":
         return getattr(torch, cpu_precision())
     if device.startswith("cuda"):
