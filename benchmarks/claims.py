@@ -8,6 +8,7 @@ table in Markdown: mean PSNR over COUNT pictures of cbsd68, or over the real pai
     noise2noise   noisy targets against clean ones
     text          text overlay removed by Noise2Noise with L1 and with L2
     noise2same    lambda 2, lambda 2 sigma, and the Pro schedule
+    optimiser     Muon against AdamW, on RED-Net
     invdn         the shipped weights with 1, 4 and 16 latent samples, and with the latent set to zero
 """
 
@@ -62,6 +63,12 @@ def noise2same():
     }, ("gaussian", 25 / 255)
 
 
+def optimiser():
+    base = recipe.load("rednet.awgn")
+    adamw = base.optimiser.model_copy(update={"name": "adamw", "lr": 1e-3})
+    return {"AdamW": base.model_copy(update={"optimiser": adamw}), "Muon": base}, ("gaussian", 25 / 255)
+
+
 def compare(variants, noise, train, dev, steps, threads):
     """Train each variant for the same steps and score it on the same noisy pictures."""
     model, level = noise
@@ -107,7 +114,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("train", type=Path)
     parser.add_argument("dev", type=Path)
-    parser.add_argument("claim", choices=["noise2noise", "text", "noise2same", "invdn"])
+    parser.add_argument("claim", choices=["noise2noise", "text", "noise2same", "optimiser", "invdn"])
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--threads", type=int)
     args = parser.parse_args()

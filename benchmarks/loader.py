@@ -18,6 +18,7 @@ from denoisers.engine.device import pick_device, precision
 from denoisers.training import recipe as recipes
 from denoisers.training.companions import arguments
 from denoisers.training.data import Crops
+from denoisers.training.descent import Descent
 from denoisers.training.objectives import OBJECTIVES
 from denoisers.training.sources import open_data
 
@@ -37,17 +38,19 @@ def measure(recipe, data: Path, steps: int, device: str, cache: Path) -> tuple[f
     batch = crops(steps + 1).to(device)
     batch.noisy = batch.noisy.contiguous(memory_format=torch.channels_last)
     network = recipe.build().to(device, memory_format=torch.channels_last)
-    optimiser = torch.optim.AdamW(network.parameters())
+    descent = Descent(network, recipe.optimiser)
     objective, options = OBJECTIVES[recipe.objective.name], arguments(recipe, device)
-    kind, dtype = torch.device(device).type, precision(device)
+    dtype = precision(device)
+    autocast = torch.autocast(torch.device(device).type, dtype, enabled=dtype != torch.float32)
 
     def learn(step):
         generator = torch.Generator(device).manual_seed(step)
-        with torch.autocast(kind, dtype, enabled=dtype != torch.float32):
+        with autocast:
             loss = objective(network, batch, 0.0, generator, **options)
-        optimiser.zero_grad(set_to_none=True)
+        network.zero_grad(set_to_none=True)
         loss.backward()
-        optimiser.step()
+        with autocast:
+            descent.step(1e-4)
         loss.item()  # a GPU works on by itself until it is asked
 
     count = len(batch.noisy)

@@ -4,13 +4,14 @@ import streamlit as st
 
 from denoisers import benchmark as scores
 from denoisers.errors import DataError
-from ui import benchmark, services, workspace
+from ui import benchmark, workspace
 
 space = workspace.current()
 st.title("Which denoiser is best at what?", anchor=False)
 
+file = benchmark.shown()
 try:
-    results = scores.read(services.benchmark_file())
+    results = scores.read(file)
 except DataError as error:
     st.error(benchmark.escape(str(error), 400), icon=":material/error:")
     st.stop()
@@ -46,6 +47,4 @@ with st.expander("Size of each network, and what the authors printed", icon=":ma
     benchmark.costs(results)
 with st.expander("Run it again on this machine", icon=":material/replay:"):
     benchmark.run_again(space, results)
-st.download_button(
-    "Download the results (JSON)", services.benchmark_file().read_bytes(), "benchmark.json", icon=":material/download:"
-)
+st.download_button("Download the results (JSON)", file.read_bytes(), "benchmark.json", icon=":material/download:")

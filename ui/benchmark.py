@@ -16,6 +16,8 @@ from . import compare, jobs, services
 from .compare import FAMILIES, escape
 
 SCORES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "seconds_per_megapixel": "Seconds a megapixel"}
+PLOT, LETTER = (900, 340), (7, 14)
+"""About how large the scatter is on a desktop, and a letter in it, pixels."""
 DIGITS = {"psnr": 2, "ssim": 4, "seconds_per_megapixel": 1}
 SETS = {
     "polyu": ("PolyU", "Photographs with light camera noise."),
@@ -30,6 +32,23 @@ CONDITION_HELP = {
     "Poisson": "Photon noise, which grows with brightness; nothing is told to the denoisers.",
     "text": "A quarter of the picture lies under text; nothing is told to the denoisers.",
 }
+
+
+def shown() -> Path:
+    """The results that the address asks for: those of a benchmark job, or Grainwise's own."""
+    if id := st.query_params.get("job"):
+        try:
+            folder = jobs.asked().folder(id)
+        except DenoiserError as error:
+            st.error(escape(str(error), 400), icon=":material/error:")
+        else:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.info(f"The results of the job {id}.", icon=":material/science:")
+                if st.button("Grainwise's own results"):
+                    del st.query_params["job"]
+                    st.rerun()
+            return folder / "results.json"
+    return services.benchmark_file()
 
 
 def set_name(source: str) -> str:
@@ -88,22 +107,53 @@ def table(results, score: str, shown):
     st.dataframe(style, width="stretch", placeholder="", column_config=columns)
 
 
+def label_places(points: dict[str, tuple[float, float]], low: float) -> dict[str, str]:
+    """Where the label of each point, (seconds, PSNR), can stand without covering another, the best first.
+
+    Points that have no room get none. Plotly shows positions as "top center" and the like; ``low`` is the lowest PSNR.
+    """
+    names = sorted(points, key=lambda name: -points[name][1])
+    x, y = (np.array([points[name][axis] for name in names]) for axis in (0, 1))
+    x = np.log10(x)
+    x = (x - x.min()) / (np.ptp(x) or 1) * PLOT[0]
+    y = (y - low) / ((y.max() - low) or 1) * PLOT[1]
+    taken = [(a - 8, a + 8, b - 8, b + 8) for a, b in zip(x, y, strict=True)]
+    places = dict.fromkeys(names, "")
+    for name, a, b in zip(names, x, y, strict=True):
+        width = LETTER[0] * len(name)
+        for place, left, bottom in (
+            ("top center", a - width / 2, b + 8),
+            ("middle right", a + 9, b - LETTER[1] / 2),
+            ("middle left", a - 9 - width, b - LETTER[1] / 2),
+            ("bottom center", a - width / 2, b - 8 - LETTER[1]),
+        ):
+            box = (left, left + width, bottom, bottom + LETTER[1])
+            if not any(box[0] < t[1] and t[0] < box[1] and box[2] < t[3] and t[2] < box[3] for t in taken):
+                taken.append(box)
+                places[name] = place
+                break
+    return places
+
+
 def scatter(results, test):
     """Quality against cost: the best are in the upper left."""
     figure, found = go.Figure(), rows(results, test)
     before = next((row["psnr"] for row in found if row["model"] == NOISY), None)
     family = families(results)
+    points = {row["model"]: (row["seconds_per_megapixel"], row["psnr"]) for row in found if row["model"] in family}
+    places = label_places(points, min(row["psnr"] for row in found)) if points else {}
     for name in dict.fromkeys(family.values()):
-        some = [row for row in found if family.get(row["model"]) == name]
+        some = [model for model in points if family[model] == name]
         figure.add_scatter(
-            x=[row["seconds_per_megapixel"] for row in some],
-            y=[row["psnr"] for row in some],
-            text=[row["model"] for row in some],
+            x=[points[model][0] for model in some],
+            y=[points[model][1] for model in some],
+            text=[model if places[model] else "" for model in some],
+            hovertext=some,
             name=name,
             mode="markers+text",
-            textposition="top center",
+            textposition=[places[model] or "top center" for model in some],
             marker={"size": 11},
-            hovertemplate="%{text}<br>%{y:.2f} dB, %{x:.1f} s a megapixel<extra></extra>",
+            hovertemplate="%{hovertext}<br>%{y:.2f} dB, %{x:.1f} s a megapixel<extra></extra>",
         )
     if before is not None:
         figure.add_hline(before, line={"dash": "dot", "color": "gray"}, annotation_text="the noisy picture itself")
@@ -168,6 +218,8 @@ def pictures(space, results, test):
     """The pictures behind a test's numbers, opened in Compare with the denoisers that made them."""
     found = {row["model"]: row for row in rows(results, test)}
     best = sorted((name for name in found if name != NOISY), key=lambda name: -found[name]["psnr"])
+    if not best:  # a job that was stopped early
+        return
     scores = {one["picture"]: one["psnr"] for one in found[best[0]]["each"]}
     which, who = st.columns([1, 2])
     picture = which.selectbox(

@@ -60,6 +60,12 @@ def visitor() -> Visitor:
     return Visitor(st.user.get("email"), st.context.ip_address or "127.0.0.1")
 
 
+def asked() -> Jobs:
+    """The visitor's jobs, which raise NotAllowed where there are none for them."""
+    settings = from_environment()
+    return Jobs(settings, visitor(), record(settings.root))
+
+
 def mine() -> Jobs | None:
     """The visitor's jobs; None where there are none for them, and then the page says why."""
     settings, who = from_environment(), visitor()
@@ -77,7 +83,7 @@ def mine() -> Jobs | None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.text(f"Signed in as {compare.shorten(who.user)}", width="content")
             st.button("Sign out", on_click=st.logout, icon=":material/logout:", type="tertiary")
-    return Jobs(settings, who, record(settings.root))
+    return asked()
 
 
 # All jobs
@@ -194,7 +200,10 @@ def watch(jobs: Jobs, space, status: Status):
         pictures(jobs, job)
     elif (table := jobs.folder(job.id) / "results.json").exists():
         st.markdown(benchmark.markdown(benchmark.read(table)))
-        download("The table with every picture's scores", job, table.name, f"benchmark {job.id}.json")
+        with st.container(horizontal=True):
+            if st.button("Open on the Benchmark page", icon=":material/leaderboard:"):
+                st.switch_page("pages/benchmark.py", query_params={"w": space.name, "job": job.id})
+            download("The table with every picture's scores", job, table.name, f"benchmark {job.id}.json")
     left_out = [event for event in events if event["event"] == "problem"]
     if left_out:
         with st.expander(f"{len(left_out)} files were left out", icon=":material/rule:"):

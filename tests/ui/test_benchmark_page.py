@@ -88,3 +88,33 @@ def test_it_can_be_run_again_as_a_job(with_jobs, results, monkeypatch):
     (job,) = Jobs(from_environment(), Visitor()).list()
     assert job.kind == "benchmark"
     assert job.spec | {"sets": ["samples"], "names": ["tv"], "pictures": 2, "crop": 24} == job.spec
+
+
+def test_the_results_of_a_job_are_shown_in_place_of_grainwise_s_own(with_jobs, page, results):
+    jobs = Jobs(from_environment(), Visitor())
+    job = jobs.submit("benchmark", {"sets": ["samples"], "names": ["tv"]})
+    facts = json.loads(results.read_text())
+    for row in facts["rows"]:
+        row["psnr"] += 7
+    jobs.folder(job.id).mkdir(parents=True, exist_ok=True)
+    (jobs.folder(job.id) / "results.json").write_text(json.dumps(facts))
+    own = page.dataframe[0].value
+    page.query_params["job"] = job.id
+    page.run()
+    assert not page.exception and page.dataframe[0].value.loc["tv"].tolist() == (own.loc["tv"] + 7).tolist()
+    next(b for b in page.button if b.label == "Grainwise's own results").click().run()
+    assert page.dataframe[0].value.equals(own) and "job" not in page.query_params
+
+
+def test_the_results_of_a_job_that_is_not_the_visitor_s_are_refused(page):
+    page.query_params["job"] = "290101-000000-0000abcd"
+    page.run()
+    assert page.error and not page.exception and "tv" in page.dataframe[0].value.index
+
+
+def test_labels_of_near_points_do_not_cover_each_other():
+    points = {"apart": (1, 30), "a twin": (10, 32), "twin b": (10, 32.1), "c twin": (10.2, 32), "far": (100, 40)}
+    points |= {f"crowd {i}": (50, 35 + i / 100) for i in range(9)}
+    places = benchmark.label_places(points, 20)
+    assert places["apart"] and places["far"] and len({places["a twin"], places["twin b"], places["c twin"]}) == 3
+    assert not all(places.values())  # no room for all of the crowd
