@@ -16,7 +16,7 @@ from . import compare, jobs, services
 from .compare import FAMILIES, escape
 
 SCORES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "seconds_per_megapixel": "Seconds a megapixel"}
-PLOT, LETTER = (900, 340), (7, 14)
+PLOT, LETTER = (900, 270), (7, 16)
 """About how large the scatter is on a desktop, and a letter in it, pixels."""
 DIGITS = {"psnr": 2, "ssim": 4, "seconds_per_megapixel": 1}
 SETS = {

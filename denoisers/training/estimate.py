@@ -7,13 +7,14 @@ import torch
 
 from .companions import arguments
 from .data import Batch
+from .descent import Descent
 from .objectives import OBJECTIVES
 from .recipe import Recipe
 
 BASE = 500_000_000
 """Bytes of a Python process that has loaded torch and what else a training imports."""
 STATES = 5
-"""Numbers kept for each weight: itself, its gradient, two moments of Adam, its average."""
+"""Numbers kept for each weight: itself, its gradient, two moments of AdamW (Muon has one), its average."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ def try_step(recipe: Recipe, device: str = "auto") -> Cost:
     device = pick_device(device)
     recipe = recipe.on(device)
     kind, dtype = torch.device(device).type, precision(device)
+    autocast = torch.autocast(kind, dtype, enabled=dtype != torch.float32)
     side, count = recipe.data.crop[0], 1 if kind == "cpu" else recipe.data.batch
     network = recipe.build().to(device, memory_format=torch.channels_last)
     objective, options = OBJECTIVES[recipe.objective.name], arguments(recipe, device)
@@ -57,13 +59,22 @@ def try_step(recipe: Recipe, device: str = "auto") -> Cost:
         began = time.perf_counter()
         with (
             torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
-            torch.autocast(kind, dtype, enabled=dtype != torch.float32),
+            autocast,
         ):
             loss = objective(network, batch, 0.0, generator, **options)
         loss.backward()
         loss.item()  # a GPU works on by itself until it is asked
         seconds = min(seconds, time.perf_counter() - began)
+    descent = Descent(network, recipe.optimiser)
+    update = float("inf")
+    for _ in range(2):
+        began = time.perf_counter()
+        with autocast:
+            descent.step(0.0)
+        if kind == "cuda":
+            torch.cuda.synchronize()
+        update = min(update, time.perf_counter() - began)
     activations = sum(size for place, size in kept.items() if place not in own)
     weights = 4 * STATES * sum(p.numel() for p in network.parameters())
     share = recipe.data.batch / count
-    return Cost(seconds * share, round(BASE + weights + activations * share))
+    return Cost(seconds * share + update, round(BASE + weights + activations * share))
