@@ -147,7 +147,11 @@ def test_where_jobs_have_a_gpu_the_published_size_can_be_chosen(monkeypatch):
     given = recipe.load("drunet.camera").gpu
     assert form["size"] == "Published" and not form["warm"]
     (advanced,) = form["advanced"].values()
-    assert advanced == given.optimiser | {"crop": given.data["crop"][0], "batch": given.data["batch"]}
+    assert advanced == {
+        "lr": given.optimiser["lr"],
+        "crop": given.data["crop"][0],
+        "batch": given.data["batch"],
+    }
     assert train.recipe(form | {"tag": "mine"}, advanced, 1).network["widths"] == given.network["widths"]
 
 
