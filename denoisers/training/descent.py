@@ -35,6 +35,7 @@ class Descent:
         inner = {id(k) for k in self.kernels}
         rest = [p for p in network.parameters() if id(p) not in inner]
         self.adamw = torch.optim.AdamW(rest, lr=options.lr, betas=options.betas, weight_decay=options.weight_decay)
+        self.decay = options.weight_decay
         self.muon = None
         if self.matrices:
             groups = [
@@ -53,6 +54,8 @@ class Descent:
                 m.grad = matrix(kernel.grad)
             for group in self.muon.param_groups:
                 group["lr"] = rate * group["scale"]
+            if self.decay:
+                torch._foreach_mul_(self.matrices, 1 - rate * self.decay)
             self.muon.step()
 
     def state_dict(self) -> dict:

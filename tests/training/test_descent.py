@@ -62,6 +62,21 @@ def test_muon_steps_the_inner_kernels_by_as_much_as_adamw():
         torch.testing.assert_close(m, matrix(kernel), rtol=0, atol=0)
 
 
+def test_weight_decay_shrinks_every_weight_alike():
+    """Decoupled: a step with decay is the step without it from weights that are shrunk first."""
+    after = []
+    for decay in (0.0, 0.5):
+        net = network()
+        with torch.no_grad():
+            for p in net.parameters():
+                p.mul_(1 - 1e-2 * (0.5 - decay))
+        descent = Descent(net, Optimiser(name="muon", weight_decay=decay))
+        given_gradients(net)
+        descent.step(1e-2)
+        after.append([p.detach() for p in net.parameters()])
+    torch.testing.assert_close(*after)
+
+
 @pytest.mark.parametrize("name", names())
 def test_every_recipe_s_network_takes_its_optimiser(name):
     """Kernels share their memory with the matrices in every architecture, so that a step reaches them."""
