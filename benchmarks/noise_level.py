@@ -36,7 +36,8 @@ def grey(image):
     return image.mean(-1, keepdims=True)
 
 
-def local_residual(noisy, clean) -> float:
+def predicted(noisy, clean):
+    """noisy - clean, and what the clean picture says of it, in N blocks x BLOCK^2 values x 1."""
     h, w = (n // BLOCK * BLOCK for n in clean.shape[:2])
 
     def blocks(image):
@@ -48,7 +49,12 @@ def local_residual(noisy, clean) -> float:
     rest = blocks(noisy - clean)[..., None]
     across = causes.swapaxes(1, 2)
     weights = np.linalg.solve(across @ causes + 1e-6 * np.eye(4), across @ rest)
-    return float(np.sqrt(np.square(rest - causes @ weights).sum() / (len(rest) * (BLOCK**2 - 4))))
+    return rest, causes @ weights
+
+
+def local_residual(noisy, clean) -> float:
+    rest, known = predicted(noisy, clean)
+    return float(np.sqrt(np.square(rest - known).sum() / (len(rest) * (BLOCK**2 - 4))))
 
 
 def cases(folder: Path):
