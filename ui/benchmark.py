@@ -16,8 +16,8 @@ from . import compare, jobs, services
 from .compare import FAMILIES, escape
 
 SCORES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "seconds_per_megapixel": "Seconds a megapixel"}
-PLOT, LETTER = (900, 270), (7, 16)
-"""About how large the scatter is on a desktop, and a letter in it, pixels."""
+PLOT, PHONE, LETTER = (900, 270), (250, 270), (7, 16)
+"""About how large the scatter is on a desktop and on a phone, and a letter in it, pixels."""
 DIGITS = {"psnr": 2, "ssim": 4, "seconds_per_megapixel": 1}
 SETS = {
     "polyu": ("PolyU", "Photographs with light camera noise."),
@@ -107,16 +107,17 @@ def table(results, score: str, shown):
     st.dataframe(style, width="stretch", placeholder="", column_config=columns)
 
 
-def label_places(points: dict[str, tuple[float, float]], low: float) -> dict[str, str]:
-    """Where the label of each point, (seconds, PSNR), can stand without covering another, the best first.
+def label_places(points: dict[str, tuple[float, float]], low: float, plot=PLOT) -> dict[str, str]:
+    """Where the label of each point, (seconds, PSNR), can stand in a plot of so many pixels without covering another,
+    the best first.
 
     Points that have no room get none. Plotly shows positions as "top center" and the like; ``low`` is the lowest PSNR.
     """
     names = sorted(points, key=lambda name: -points[name][1])
     x, y = (np.array([points[name][axis] for name in names]) for axis in (0, 1))
     x = np.log10(x)
-    x = (x - x.min()) / (np.ptp(x) or 1) * PLOT[0]
-    y = (y - low) / ((y.max() - low) or 1) * PLOT[1]
+    x = (x - x.min()) / (np.ptp(x) or 1) * plot[0]
+    y = (y - low) / ((y.max() - low) or 1) * plot[1]
     taken = [(a - 8, a + 8, b - 8, b + 8) for a, b in zip(x, y, strict=True)]
     places = dict.fromkeys(names, "")
     for name, a, b in zip(names, x, y, strict=True):
@@ -141,7 +142,8 @@ def scatter(results, test):
     before = next((row["psnr"] for row in found if row["model"] == NOISY), None)
     family = families(results)
     points = {row["model"]: (row["seconds_per_megapixel"], row["psnr"]) for row in found if row["model"] in family}
-    places = label_places(points, min(row["psnr"] for row in found)) if points else {}
+    plot = PHONE if "Mobi" in st.context.headers.get("User-Agent", "") else PLOT
+    places = label_places(points, min(row["psnr"] for row in found), plot) if points else {}
     for name in dict.fromkeys(family.values()):
         some = [model for model in points if family[model] == name]
         figure.add_scatter(
