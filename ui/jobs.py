@@ -56,8 +56,9 @@ def record(root: Path) -> Store:
 
 
 def visitor() -> Visitor:
-    # Streamlit names no address for a browser on this machine.
-    return Visitor(st.user.get("email"), st.context.ip_address or "127.0.0.1")
+    # Not every provider tells an email address; the subject, its own name for the visitor, every one does. Streamlit
+    # names no address for a browser on this machine.
+    return Visitor(st.user.get("email") or st.user.get("sub"), st.context.ip_address or "127.0.0.1")
 
 
 def asked() -> Jobs:

@@ -109,6 +109,14 @@ def test_without_jobs_the_page_says_what_to_do():
     assert "No jobs yet" in said(page) and not page.exception
 
 
+@pytest.mark.parametrize(
+    ("claims", "name"), [({"email": "a@b.c", "sub": "1"}, "a@b.c"), ({"sub": "1"}, "1"), ({}, None)]
+)
+def test_a_visitor_is_known_by_what_the_provider_tells(monkeypatch, claims, name):
+    monkeypatch.setattr(st, "user", claims)
+    assert page_parts.visitor().user == name
+
+
 def test_where_jobs_are_off_the_page_says_so(monkeypatch):
     monkeypatch.setenv("GRAINWISE_JOBS", "off")
     from_environment.cache_clear()
