@@ -6,7 +6,7 @@ names the four pictures that come with scikit-image.
 
 Protocol: the central ``crop`` of each picture; noise unclipped, float32, seed 0; the noise level is told to the
 methods that take one where the condition says so, as in the tables of the literature, else all is blind. Networks run
-in float32, also where bfloat16 is faster: with it ADNet would score up to 0.05 dB less. PSNR: range 1, all pixels and
+in float32, also where bfloat16 is faster: its rounding shows in the second decimal. PSNR: range 1, all pixels and
 channels, no border cut, mean over pictures; SSIM as ``metrics.ssim``. The clock runs over ``denoise`` alone, after one
 call on a small picture that loads what is loaded on first use.
 """
