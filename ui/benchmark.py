@@ -196,7 +196,7 @@ def provenance(results):
     """Where, when and how the numbers came about, and the file itself."""
     machine, count = results["machine"], results["pictures"]
     cores = f"{machine['cores']} core{'s' * (machine['cores'] > 1)}"
-    pictures = f"at most {count} pictures of each set" if count else "all pictures"
+    pictures = f"at most {count} picture{'s' * (count > 1)} of each set" if count else "all pictures"
     crop = f", their central {results['crop']} × {results['crop']} pixels" if results["crop"] else ""
     st.caption(
         f"Grainwise {results['grainwise']}, {results['date']}, {machine['processor']}, {cores}, "
@@ -240,7 +240,7 @@ def pictures(space, results, test):
         except (DenoiserError, KeyError) as error:
             st.error(escape(f"This picture cannot be opened: {error}", 400))
         else:
-            st.switch_page("pages/compare.py", query_params={"w": space.name})
+            st.switch_page(jobs.PAGES / "compare.py", query_params={"w": space.name})
 
 
 def open_in_compare(space, picture: benchmark.Picture, condition: str, models: list[str]):
@@ -288,4 +288,4 @@ def run_again(space, results):
         except DenoiserError as error:
             st.error(escape(str(error), 400), icon=":material/error:")
         else:
-            st.switch_page("pages/jobs.py", query_params={"w": space.name, "job": job.id})
+            st.switch_page(jobs.PAGES / "jobs.py", query_params={"w": space.name, "job": job.id})

@@ -30,6 +30,7 @@ from .store import describe, digest
 from .viewer import comparison_viewer
 
 PAGES = Path(__file__).parent.parent / "pages"
+"""Whole paths: Streamlit would look for others beside ui/main.py, the script it runs."""
 STATES = {  # state -> (icon, colour, words), in the order they are listed
     "running": ("play_circle", "green", "Running"),
     "pausing": ("pause_circle", "orange", "Saving, then pausing"),
@@ -202,8 +203,8 @@ def watch(jobs: Jobs, space, status: Status):
     elif (table := jobs.folder(job.id) / "results.json").exists():
         st.markdown(benchmark.markdown(benchmark.read(table)))
         with st.container(horizontal=True):
-            if st.button("Open on the Benchmark page", icon=":material/leaderboard:"):
-                st.switch_page("pages/benchmark.py", query_params={"w": space.name, "job": job.id})
+            if job.finished and st.button("Open on the Benchmark page", icon=":material/leaderboard:"):
+                st.switch_page(PAGES / "benchmark.py", query_params={"w": space.name, "job": job.id})
             download("The table with every picture's scores", job, table.name, f"benchmark {job.id}.json")
     left_out = [event for event in events if event["event"] == "problem"]
     if left_out:

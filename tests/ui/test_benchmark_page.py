@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from denoisers import benchmark as scores
@@ -81,12 +82,14 @@ def test_pictures_that_are_not_here_are_said_to_be_missing(results, tmp_path, mo
 
 
 def test_it_can_be_run_again_as_a_job(with_jobs, results, monkeypatch):
+    went = []
+    monkeypatch.setattr(st, "switch_page", lambda page, query_params: went.append((page.name, query_params["job"])))
     monkeypatch.setenv("GRAINWISE_BENCHMARK", str(results))
     page = AppTest.from_file(str(PAGE), default_timeout=60).run()
     next(m for m in page.multiselect if m.label == "Denoisers" and not m.value).set_value(["tv"])
     page = next(b for b in page.button if b.label == "Start").click().run()
     (job,) = Jobs(from_environment(), Visitor()).list()
-    assert job.kind == "benchmark"
+    assert job.kind == "benchmark" and went == [("jobs.py", job.id)] and not page.exception
     assert job.spec | {"sets": ["samples"], "names": ["tv"], "pictures": 2, "crop": 24} == job.spec
 
 

@@ -336,7 +336,9 @@ def test_a_folder_of_the_server_is_queued_and_others_are_refused(mine, tmp_path,
     assert "not in the folders that jobs may read" in page.error[0].value and len(mine.list()) == 1
 
 
-def test_a_benchmark_shows_its_table(mine):
+def test_a_benchmark_shows_its_table_and_leads_to_its_page_once_it_has_ended(mine, monkeypatch):
+    went = []
+    monkeypatch.setattr(st, "switch_page", lambda page, query_params: went.append((page, query_params["job"])))
     id = "290101-000000-0000abcd"
     run = mine.settings.root / "runs" / id
     run.mkdir(parents=True)
@@ -344,5 +346,10 @@ def test_a_benchmark_shows_its_table(mine):
     facts = {"grainwise": "1", "date": "", "machine": {}, "pictures": None, "crop": None, "rows": [row]}
     (run / "results.json").write_text(json.dumps(facts))
     mine.store.add(id, kind="benchmark", title="Benchmark on mine", spec={}, executor="local", owner="")
+    mine.store.move(id, "running")
     page = opened()
     assert "31.25" in said(page) and "wavelet" in said(page) and not page.exception
+    assert "Open on the Benchmark page" not in labels(page)
+    mine.store.move(id, "done")
+    press(page.run(), "Open on the Benchmark page")
+    assert went == [(page_parts.PAGES / "benchmark.py", id)] and went[0][0].is_absolute() and went[0][0].exists()
