@@ -18,6 +18,9 @@ from .compare import FAMILIES, escape
 SCORES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "seconds_per_megapixel": "Seconds a megapixel"}
 PLOT, PHONE, LETTER = (900, 270), (250, 270), (7, 16)
 """About how large the scatter is on a desktop and on a phone, and a letter in it, pixels."""
+MARGIN = 0.06
+"""Room that Plotly leaves beside the outermost points, as a share of the width."""
+BEFORE = "the noisy picture itself"
 DIGITS = {"psnr": 2, "ssim": 4, "seconds_per_megapixel": 1}
 SETS = {
     "polyu": ("PolyU", "Photographs with light camera noise."),
@@ -107,18 +110,22 @@ def table(results, score: str, shown):
     st.dataframe(style, width="stretch", placeholder="", column_config=columns)
 
 
-def label_places(points: dict[str, tuple[float, float]], low: float, plot=PLOT) -> dict[str, str]:
-    """Where the label of each point, (seconds, PSNR), can stand in a plot of so many pixels without covering another,
-    the best first.
+def label_places(points: dict[str, tuple[float, float]], before: float | None, plot=PLOT) -> dict[str, str]:
+    """Where the label of each point, (seconds, PSNR), can stand in a plot of so many pixels without covering another
+    or that of the line at the PSNR ``before``, the best first.
 
-    Points that have no room get none. Plotly shows positions as "top center" and the like; ``low`` is the lowest PSNR.
+    Points that have no room get none. Plotly shows positions as "top center" and the like.
     """
     names = sorted(points, key=lambda name: -points[name][1])
     x, y = (np.array([points[name][axis] for name in names]) for axis in (0, 1))
     x = np.log10(x)
     x = (x - x.min()) / (np.ptp(x) or 1) * plot[0]
-    y = (y - low) / ((y.max() - low) or 1) * plot[1]
+    heights = np.append(y, y.min() if before is None else before)
+    *y, line = (heights - heights.min()) / (np.ptp(heights) or 1) * plot[1]
+    beside = MARGIN * plot[0]
     taken = [(a - 8, a + 8, b - 8, b + 8) for a, b in zip(x, y, strict=True)]
+    if before is not None:
+        taken.append((plot[0] + beside - LETTER[0] * len(BEFORE), plot[0] + beside, line, line + LETTER[1]))
     places = dict.fromkeys(names, "")
     for name, a, b in zip(names, x, y, strict=True):
         width = LETTER[0] * len(name)
@@ -129,7 +136,8 @@ def label_places(points: dict[str, tuple[float, float]], low: float, plot=PLOT) 
             ("bottom center", a - width / 2, b - 8 - LETTER[1]),
         ):
             box = (left, left + width, bottom, bottom + LETTER[1])
-            if not any(box[0] < t[1] and t[0] < box[1] and box[2] < t[3] and t[2] < box[3] for t in taken):
+            inside = -beside <= left and left + width <= plot[0] + beside
+            if inside and not any(box[0] < t[1] and t[0] < box[1] and box[2] < t[3] and t[2] < box[3] for t in taken):
                 taken.append(box)
                 places[name] = place
                 break
@@ -143,7 +151,7 @@ def scatter(results, test):
     family = families(results)
     points = {row["model"]: (row["seconds_per_megapixel"], row["psnr"]) for row in found if row["model"] in family}
     plot = PHONE if "Mobi" in st.context.headers.get("User-Agent", "") else PLOT
-    places = label_places(points, min(row["psnr"] for row in found), plot) if points else {}
+    places = label_places(points, before, plot) if points else {}
     for name in dict.fromkeys(family.values()):
         some = [model for model in points if family[model] == name]
         figure.add_scatter(
@@ -158,7 +166,7 @@ def scatter(results, test):
             hovertemplate="%{hovertext}<br>%{y:.2f} dB, %{x:.1f} s a megapixel<extra></extra>",
         )
     if before is not None:
-        figure.add_hline(before, line={"dash": "dot", "color": "gray"}, annotation_text="the noisy picture itself")
+        figure.add_hline(before, line={"dash": "dot", "color": "gray"}, annotation_text=BEFORE)
     figure.update_layout(
         xaxis={"type": "log", "title": "Seconds a megapixel (logarithmic)"},
         yaxis={"title": "PSNR (dB)"},
