@@ -1,21 +1,15 @@
 """The Benchmark page in a real browser: a benchmark is run again, its results are shown, their pictures opened."""
 
-import os
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import expect
-from viewer_helpers import serve
+from viewer_helpers import serve_grainwise
 
-ROOT = Path(__file__).parents[2]
 WAIT = 150_000  # milliseconds; two cores may have other work
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("app")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GRAINWISE_")}
-    with serve(ROOT / "app.py", folder / "log", env=environment | {"GRAINWISE_DATA": str(folder / "data")}) as url:
+    with serve_grainwise(tmp_path_factory.mktemp("app")) as url:
         yield url
 
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 from safetensors.torch import save_file
-from viewer_helpers import serve
+from viewer_helpers import serve_grainwise
 
 import denoisers
 from denoisers.networks import build
@@ -37,8 +37,7 @@ def photo(astronaut):
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("app")
-    with serve(ROOT / "app.py", folder / "log", env=os.environ | {"GRAINWISE_DATA": str(folder / "data")}) as url:
+    with serve_grainwise(tmp_path_factory.mktemp("app")) as url:
         yield url
 
 

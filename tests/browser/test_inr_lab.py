@@ -1,17 +1,14 @@
 """The INR Lab in a real browser: a live fit, its timeline, its stop control, and the way to Compare."""
 
-import os
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 from playwright.sync_api import expect
-from viewer_helpers import serve
+from viewer_helpers import serve_grainwise
 
 import denoisers
 
-ROOT = Path(__file__).parents[2]
 WAIT = 240_000  # milliseconds; the first fit imports torch and may share two cores with other work
 STEPS = 120
 DONE = re.compile(r"Done: \d+ steps")
@@ -19,9 +16,7 @@ DONE = re.compile(r"Done: \d+ steps")
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("app")
-    environment = os.environ | {"GRAINWISE_DATA": str(folder / "data"), "OMP_NUM_THREADS": "1"}
-    with serve(ROOT / "app.py", folder / "log", env=environment) as url:
+    with serve_grainwise(tmp_path_factory.mktemp("app"), {"OMP_NUM_THREADS": "1"}) as url:
         yield url
 
 

@@ -2,21 +2,18 @@
 
 import io
 import json
-import os
 import re
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import expect
-from viewer_helpers import serve
+from viewer_helpers import serve_grainwise
 
 import denoisers
 from denoisers import networks
 
-ROOT = Path(__file__).parents[2]
 WAIT = 150_000  # milliseconds; the first run imports torch and may share two cores with other work
 
 
@@ -41,8 +38,7 @@ def weights():
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("app")
-    with serve(ROOT / "app.py", folder / "log", env=os.environ | {"GRAINWISE_DATA": str(folder / "data")}) as url:
+    with serve_grainwise(tmp_path_factory.mktemp("app")) as url:
         yield f"{url}/noise_studio"
 
 

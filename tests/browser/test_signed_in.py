@@ -1,22 +1,16 @@
 """Only those who sign in may start jobs: a real browser, and an OpenID Connect provider on this machine."""
 
-import os
-from pathlib import Path
-
 import pytest
 from identity import CLIENT, provider
 from playwright.sync_api import expect
-from viewer_helpers import free_port, serve
+from viewer_helpers import free_port, serve_grainwise
 
-ROOT = Path(__file__).parents[2]
 WAIT = 150_000  # milliseconds; two cores may have other work
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     folder, port = tmp_path_factory.mktemp("app"), free_port()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GRAINWISE_JOBS")}
-    environment |= {"GRAINWISE_DATA": str(folder / "data"), "GRAINWISE_JOBS": "signed-in"}
     with provider({"email": "ada@example.org", "name": "Ada"}) as metadata:
         said = CLIENT | {
             "redirect_uri": f"http://127.0.0.1:{port}/oauth2callback",
@@ -26,7 +20,7 @@ def address(tmp_path_factory):
         secrets = folder / "secrets.toml"
         secrets.write_text("[auth]\n" + "".join(f'{name} = "{value}"\n' for name, value in said.items()))
         options = [f"--secrets.files={secrets}"]
-        with serve(ROOT / "app.py", folder / "log", environment, port, options) as url:
+        with serve_grainwise(folder, {"GRAINWISE_JOBS": "signed-in"}, port, options) as url:
             yield url
 
 

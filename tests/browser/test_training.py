@@ -3,23 +3,20 @@
 import os
 import signal
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
-from viewer_helpers import serve
+from viewer_helpers import serve_grainwise
 
 from denoisers.jobs.local import family
 
-ROOT = Path(__file__).parents[2]
 WAIT = 150_000  # milliseconds; the job's process imports torch and may share two cores with other work
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     folder = tmp_path_factory.mktemp("app")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GRAINWISE_JOBS")}
-    with serve(ROOT / "app.py", folder / "log", env=environment | {"GRAINWISE_DATA": str(folder / "data")}) as url:
+    with serve_grainwise(folder) as url:
         yield url
     left = [pid for run in (folder / "data" / "jobs" / "runs").iterdir() for pid in family(run)]
     for pid in left:

@@ -61,6 +61,13 @@ def serve(app: Path, log: Path, env=os.environ, port: int = 0, options=()):
                 server.wait()
 
 
+def serve_grainwise(folder: Path, settings=None, port: int = 0, options=()):
+    """Grainwise itself, its log and data in a folder, without this machine's settings for it; yields its address."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GRAINWISE_")}
+    environment |= {"GRAINWISE_DATA": str(folder / "data")} | (settings or {})
+    return serve(ROOT / "app.py", folder / "log", environment, port, options)
+
+
 def _wait(address: str, server: subprocess.Popen, log: Path) -> None:
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
