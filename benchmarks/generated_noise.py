@@ -3,10 +3,11 @@
 usage: python -m benchmarks.generated_noise DATA [--weights FILE] [--pairs N] [--crop SIDE] [--gain TRAIN]
 
 DATA holds manifest.csv (columns set, noisy, clean). Real noise is noisy minus clean. `invdn S` is the noisy picture
-with its latent perturbed by S times its own deviation, `invdn S, added` what that alone adds; `camera` is the clean
-picture under the camera fitted to the noisy one; `white` under Gaussian noise of the real strength. Pictures are
-clipped and rounded to 8 bits, as files are. AKLD and histogram distance: 0 is alike. Two draws of white noise have
-an AKLD of 0.04. InvDN starts from the noise that it is compared with, so at small strengths it cannot miss.
+with its latent nudged so far that it adds S times the estimated noise level, `invdn S, added` what that alone adds;
+`camera` is the clean picture under the camera fitted to the noisy one; `white` under Gaussian noise of the real
+strength. Pictures are clipped and rounded to 8 bits, as files are. AKLD and histogram distance: 0 is alike. Two draws
+of white noise have an AKLD of 0.04. InvDN starts from the noise that it is compared with, so at small strengths it
+cannot miss.
 
 --gain TRAIN trains a small DRUNet on the pairs of the folder TRAIN and then, from the same start, for as many steps
 on the pairs and as many generated ones; and scores both on DATA.
@@ -26,7 +27,7 @@ from denoisers.noise.correlation import akld, between_channels, histogram_distan
 from denoisers.noise.fit import fit
 from denoisers.studio import Studio
 
-STRENGTHS = (0.05, 0.2, 0.5, 1.0)
+STRENGTHS = (0.25, 0.5, 1.0)
 COLUMNS = ("level", "AKLD", "histogram", "lag 1", "lag 2", "channels")
 
 
@@ -60,8 +61,9 @@ def compare(folder: Path, pairs: list[dict], studio: Studio, side: int):
         real, rng = noisy - clean, np.random.default_rng(number)
         analysis = studio.analyse(noisy)
         made = {"real": real}
+        unit = studio.strength(analysis, denoisers.noise.estimate_sigma(noisy))
         for strength in STRENGTHS:
-            (picture,) = studio.generate(analysis, strength * analysis.latent.std(), seed=number)
+            (picture,) = studio.generate(analysis, strength * unit, seed=number)
             made[f"invdn {strength:g}"] = as_file(picture) - clean
             made[f"invdn {strength:g}, added"] = as_file(picture) - noisy
         try:
@@ -105,7 +107,8 @@ def gain(train: Path, folder: Path, pairs: list[dict], studio: Studio, side: int
                 kept = {f"{number}": noisy}
                 if added:
                     analysis = studio.analyse(noisy)
-                    (kept[f"{number}_1"],) = studio.generate(analysis, strength * analysis.latent.std(), seed=number)
+                    unit = studio.strength(analysis, denoisers.noise.estimate_sigma(noisy))
+                    (kept[f"{number}_1"],) = studio.generate(analysis, strength * unit, seed=number)
                 for name, picture in kept.items():
                     for kind, pixels in (("noisy", picture), ("clean", clean)):
                         denoisers.images.write(Path(data) / "pairs" / kind / f"{name}.png", np.clip(pixels, 0, 1))
@@ -129,7 +132,7 @@ def main():
     parser.add_argument("--crop", type=int, default=256, help="central crop, pixels")
     parser.add_argument("--gain", type=Path, metavar="TRAIN", help="train with and without generated pairs")
     parser.add_argument("--steps", type=int, default=500, help="of each training")
-    parser.add_argument("--strength", type=float, default=0.5, help="of the generated pairs, in latent deviations")
+    parser.add_argument("--strength", type=float, default=0.5, help="of the generated pairs, in noise levels")
     args = parser.parse_args()
     d = denoisers.load("invdn", args.weights)
     studio, pairs = Studio(d.network, d.device), []

@@ -6,7 +6,8 @@
 >>> studio = Studio(invdn.network, invdn.device)  # doctest: +SKIP
 >>> analysis = studio.analyse(noisy)  # 400 x 600 x 3: low is 100 x 150 x 3, latent 100 x 150 x 45 # doctest: +SKIP
 >>> restoration = studio.restore(analysis, samples=16)  # clean: .mean, .std, .samples # doctest: +SKIP
->>> more_noisy_pictures = studio.generate(analysis, 0.01, count=50)  # doctest: +SKIP
+>>> strength = studio.strength(analysis, level=10 / 255)  # doctest: +SKIP
+>>> more_noisy_pictures = studio.generate(analysis, strength, count=50)  # doctest: +SKIP
 
 Liu et al., "Invertible Denoising Network", CVPR 2021 (arXiv 2104.10546): the latent z that the network finds in
 a noisy picture holds detail and noise, and no prior binds it; z_HF ~ N(0, I) replaces it for restoring.
@@ -172,6 +173,19 @@ class Studio:
         generator, run = np.random.default_rng(seed), run or Run()
         parts = [run.part(i / count, (i + 1) / count) for i in range(count)]
         return [self.invert(analysis, analysis.latent + strength * analysis.noise(generator), part) for part in parts]
+
+    def strength(self, analysis: Analysis, level: float, seed=0, run: Run | None = None) -> float:
+        """The strength at which ``generate`` adds noise of standard deviation ``level``, image units.
+
+        Sought from small strengths, where the two are proportional. It depends on the weights: from 2e-4, published
+        for the authors', to some of the latent's own spread.
+        """
+        run, strength = run or Run(), max(float(analysis.latent.std()) / 100, 1e-4)
+        same = self.invert(analysis, run=run.part(0, 0.25))
+        for i in range(1, 4):
+            (more,) = self.generate(analysis, strength, seed=seed, run=run.part(i / 4, (i + 1) / 4))
+            strength *= level / float((more - same).std())
+        return strength
 
     def swap(self, a: Analysis, b: Analysis, run: Run | None = None) -> np.ndarray:
         """a's low-resolution picture with b's latent. The latent holds detail too: use two shots of one scene."""

@@ -140,6 +140,15 @@ def test_generated_noise_grows_with_the_strength(studio):
     np.testing.assert_array_equal(pictures[0], studio.generate(analysis, 0.01, seed=5)[0])
 
 
+def test_a_strength_is_found_for_as_much_noise_as_asked_for(studio):
+    image = picture(40, 40)
+    analysis = studio.analyse(image)
+    for level in (2 / 255, 20 / 255):
+        strength = studio.strength(analysis, level, seed=1)
+        for made in studio.generate(analysis, strength, count=2, seed=5):  # not the draws that it was found with
+            assert np.std(made - image) == pytest.approx(level, rel=0.15)
+
+
 def test_swapping_takes_one_s_low_and_the_other_s_latent(studio):
     a, b = studio.analyse(picture(24, 24)), studio.analyse(1 - picture(24, 24))
     swapped = studio.analyse(np.clip(studio.swap(a, b), -3, 4))

@@ -35,7 +35,7 @@ DEFAULTS = {
     "samples": 8,
     "temperature": 1.0,
     "seed": 0,
-    "strength": 1.0,  # in spreads of the latent
+    "strength": 1.0,  # of the noise that is there
     "generate.seed": 0,
     "count": 8,
     "clean": None,  # which clean picture gets the camera's noise
@@ -493,12 +493,12 @@ def generate(space, subject: Subject, asked: dict):
             "noise that is there, so at strength 0 it is your picture again, and each step adds more."
         )
         help = (
-            "How far each number of the latent is moved, compared with how far they are spread. Published, for the "
-            "authors' weights, is a very small step: 0.0002 times a normal number."
+            "How much noise is added, compared with the noise that is there: about as much at 1. How far the latent is "
+            "moved for it depends on the network; for the authors' weights, 0.0002 times a normal number is published."
         )
         share = st.slider("Strength", 0.0, 2.0, now["strength"], 0.05, key="studio.strength", help=help)
-        strength = float(f"{share * subject.spread:.4g}")
-        st.caption(f"Latent + {strength:g} × N(0, I); the latent's own spread is {subject.spread:.3g}.")
+        strength = float(f"{share * subject.unit:.4g}")
+        st.caption(f"Latent + {strength:g} × N(0, I).")
         seed = forms.widget(SEED, now["generate.seed"], "studio.generate.seed")
         remember(space, strength=share, **{"generate.seed": seed})
     job = noise_work.generating(subject, strength, seed)

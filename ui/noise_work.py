@@ -33,7 +33,8 @@ SMALLEST, LARGEST = 64, 512  # sides of the window that follows a slider, pixels
 MARGIN = 32  # pixels around the window, where it misses its surroundings
 AHEAD = 3  # draws of the window, of however many the whole picture gets
 FRAMES, FRAME_BYTES = 16, 256e6  # samples kept to flick through, and what they may take
-SAMPLE = 128  # side of the middle part whose latent is measured
+SAMPLE = 128  # side of the middle part whose latent is tried
+QUIET = 1 / 255  # level of noise that a picture without any is taken to have
 MEASURED = 512  # side of the middle part on which noise is measured
 LEAST = 16  # side of the smallest picture whose noise is measured
 DISTANCES = tuple(range(1, 9))
@@ -113,16 +114,9 @@ class Subject:
         return found
 
     @property
-    def spread(self) -> float:
-        """Standard deviation of the latent in the middle of the picture: the measure of a strength."""
-        key = digest(self.key, "spread")
-        found = PARTS.get(key)
-        if found is None:
-            m = self.studio.network.multiple
-            middle = (slice(max(0, n // 2 - SAMPLE // 2) // m, (n // 2 + SAMPLE // 2) // m + 1) for n in self.shape[:2])
-            found = self.studio.window(source(self.picture), *middle)
-            PARTS.put(key, found)
-        return float(found.latent.std())
+    def unit(self) -> float:
+        """The strength that adds as much noise as there is, by measures of the picture's middle."""
+        return unit(self, self.key)
 
     def estimate(self, name: str, analysis: Analysis, run: Run | None = None) -> np.ndarray:
         """What the network takes for the clean picture: its latent at zero, the middle of N(0, I)."""
@@ -132,6 +126,19 @@ class Subject:
             found = Pixels(np.clip(self.studio.invert(analysis, 0 * analysis.latent, run), 0, 1))
             PARTS.put(key, found)
         return found.pixels
+
+
+@st.cache_data(show_spinner=False, max_entries=256)
+def unit(_subject: Subject, key: str) -> float:
+    pixels, studio = source(_subject.picture), _subject.studio
+    noise = denoisers.noise.estimate_sigma(pixels[middle(pixels, MEASURED)])
+    return studio.strength(studio.analyse(pixels[middle(pixels, SAMPLE)]), max(noise, QUIET))
+
+
+def middle(pixels, side: int) -> tuple[slice, slice]:
+    """Where the central part of a picture lies, at most ``side`` pixels a side."""
+    corner = (max(0, (n - side) // 2) for n in pixels.shape[:2])
+    return tuple(slice(start, start + side) for start in corner)
 
 
 @st.cache_data(show_spinner=False, max_entries=32)
@@ -429,7 +436,7 @@ def camera_on(camera: dict, clean: str, factor: float, seed: int) -> Job:
 
 def noises(noisy, made, clean) -> dict | None:
     """How the noise of a generated picture compares with the real one's; None of a picture too small to tell."""
-    cut = tuple(slice(max(0, (n - MEASURED) // 2), max(0, (n - MEASURED) // 2) + MEASURED) for n in clean.shape[:2])
+    cut = middle(clean, MEASURED)
     noisy, made, clean = (np.asarray(x[cut], np.float32) for x in (noisy, made, clean))
     if min(clean.shape[:2]) < LEAST:
         return None
