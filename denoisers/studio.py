@@ -184,7 +184,7 @@ class Studio:
         same = self.invert(analysis, run=run.part(0, 0.25))
         for i in range(1, 4):
             (more,) = self.generate(analysis, strength, seed=seed, run=run.part(i / 4, (i + 1) / 4))
-            strength *= level / float((more - same).std())
+            strength *= level / float(np.sqrt(np.square(more - same).mean()))
         return strength
 
     def swap(self, a: Analysis, b: Analysis, run: Run | None = None) -> np.ndarray:

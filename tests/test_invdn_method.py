@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from denoisers import studio as studio_module
+from denoisers.engine.device import in_float32
 from denoisers.engine.network import make_stoppable
 from denoisers.errors import Cancelled, ImageError, ParameterError
 from denoisers.methods import invdn
@@ -42,6 +43,7 @@ def picture(height, width, channels=3):
     return np.random.default_rng(height * 1000 + width).random((height, width, channels), np.float32)
 
 
+@in_float32()
 def denoise(network, image, run=None, **given):
     return invdn.denoise(image, run=run or Run(), network=network, device="cpu", **invdn.SPEC.resolve(given))
 

@@ -21,6 +21,7 @@ from ..images.picture import unit
 PATCH, STRIDE = 8, 3  # Chen et al. 2015
 MAX_PATCHES = 30_000  # per picture: bounds time and memory
 MAX_BLOCKS = 4096
+ROUNDING = 1e-12  # a flat block has at most this variance: float32 leaves some, more or less by the machine
 
 # Correlation of neighbouring pixels in the calmest blocks. On the training photographs, grey and colour, white noise of
 # 5/255 and more gives -0.1 to 0.1, developed raw 0.26 and more, JPEG from the camera 0.17 and more.
@@ -176,7 +177,7 @@ def _calm_blocks(image: np.ndarray) -> tuple[np.ndarray, float]:
     variance = np.square(blocks).sum(3).mean(1) / (size**2 - 3)
     around = variance.sum(1) - variance[:, 4]
 
-    witnesses = np.flatnonzero(~clipped & (variance[:, 4] > 0))  # clipping and painted borders hide the noise
+    witnesses = np.flatnonzero(~clipped & (variance[:, 4] > ROUNDING))  # clipping and painted borders hide the noise
     if not len(witnesses):
         witnesses = np.arange(len(variance))
     calm = []

@@ -10,7 +10,7 @@ from viewer_helpers import serve_grainwise
 import denoisers
 
 WAIT = 240_000  # milliseconds; the first fit imports torch and may share two cores with other work
-STEPS = 120
+STEPS = 400
 DONE = re.compile(r"Done: \d+ steps")
 
 

@@ -209,7 +209,7 @@ def test_two_processes_train_as_one_with_the_doubled_batch(tmp_path, folder):
     assert subprocess.run([*torchrun, *words], env=environment).returncode == 0
     a, b = (load_file(run / "average.safetensors") for run in (one, two))
     for name, value in a.items():
-        torch.testing.assert_close(b[name], value, rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(b[name], value, rtol=1e-3, atol=3e-4)  # bf16 rounds, where a CPU is faster with it
     assert len(events(two, "end")) == 1
 
 
