@@ -34,7 +34,8 @@ def crops_per_second(work, crops: int, steps: int) -> float:
 def measure(recipe, data: Path, steps: int, device: str, cache: Path) -> tuple[float, float]:
     """Crops a second of (loader, network)."""
     sources, *_ = open_data(recipe, data, cache=cache)
-    crops = Crops(sources, recipe.data.crop[:1], recipe.data.batch, recipe.seed, jitter=recipe.data.sigma_jitter)
+    d = recipe.data
+    crops = Crops(sources, d.crop[:1], d.batch, recipe.seed, jitter=d.sigma_jitter, grey=d.grey)
     batch = crops(steps + 1).to(device)
     batch.noisy = batch.noisy.contiguous(memory_format=torch.channels_last)
     network = recipe.build().to(device, memory_format=torch.channels_last)

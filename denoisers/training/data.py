@@ -66,32 +66,21 @@ class Photographed:
 class Made:
     """Crops of clean pictures with fresh noise; the target is the clean crop, or a second noisy one (Noise2Noise).
 
-    ``noise(clean, rng, whole)`` -> (noisy, sigma, mask), see ``sources.noise_maker``. ``grey``: see ``recipe.Data``.
+    ``noise(clean, rng, whole)`` -> (noisy, sigma, mask), see ``sources.noise_maker``.
     """
 
-    def __init__(self, pictures, noise, noisy_target: bool = False, grey: float = 0):
-        self.pictures, self.noise, self.noisy_target, self.grey = pictures, noise, noisy_target, grey
+    def __init__(self, pictures, noise, noisy_target: bool = False):
+        self.pictures, self.noise, self.noisy_target = pictures, noise, noisy_target
         self.areas = [p.shape[0] * p.shape[1] for p in pictures]
         self.sides = [min(p.shape[:2]) for p in pictures]
         self.small = [to_float(p[:: max(1, p.shape[0] // 48), :: max(1, p.shape[1] // 48)]) for p in pictures]
 
     def crop(self, k, window, rng):
         clean = window(to_float, self.pictures[k])
-        grey = self.grey and rng.random() < self.grey
-        if grey:
-            clean = np.repeat(clean.mean(-1, keepdims=True), 3, -1)
-
-        def noise():
-            noisy, sigma, mask = self.noise(clean, rng, self.small[k])
-            if grey:  # three equal channels have one noise, as colour so much the stronger
-                noisy, mask = (None if p is None else np.repeat(p[..., :1], 3, -1) for p in (noisy, mask))
-                sigma *= 3**0.5
-            return noisy, sigma, mask
-
-        noisy, sigma, mask = noise()
+        noisy, sigma, mask = self.noise(clean, rng, self.small[k])
         target = clean
         if self.noisy_target:
-            target, _, mask = noise()
+            target, _, mask = self.noise(clean, rng, self.small[k])
         return noisy, target, sigma, clean, mask
 
 
@@ -108,16 +97,16 @@ class Crops:
         sizes: crop sides; one is drawn a batch, and the number of crops follows so that the pixels stay equal.
         batch: crops at the first size, all processes together.
         rank, world: this process takes every world-th crop from the rank-th on.
-        jitter: see ``recipe.Data.sigma_jitter``.
+        jitter, grey: see ``recipe.Data.sigma_jitter`` and ``recipe.Data.grey``.
         threads: that prepare crops while the network works.
     """
 
-    def __init__(self, sources, sizes, batch: int, seed=0, rank=0, world=1, jitter: float = 0, threads: int = 2):
+    def __init__(self, sources, sizes, batch: int, seed=0, rank=0, world=1, jitter=0.0, grey=0.0, threads: int = 2):
         self.sources = [source for source, _ in sources]
         shares = np.array([share for _, share in sources], float)
         self.shares = shares / shares.sum()
         self.sizes, self.batch, self.seed = sizes, batch, seed
-        self.rank, self.world, self.jitter = rank, world, jitter
+        self.rank, self.world, self.jitter, self.grey = rank, world, jitter, grey
         self.pool, self.ahead = ThreadPoolExecutor(threads), {}
 
     def __call__(self, step: int) -> Batch:
@@ -149,4 +138,8 @@ class Crops:
             return np.ascontiguousarray(patch[:, ::-1] if mirror else patch)
 
         noisy, target, sigma, clean, mask = source.crop(k, window, rng)
+        if self.grey and rng.random() < self.grey:
+            c = rng.integers(3)
+            one = (None if p is None else np.repeat(p[..., c : c + 1], 3, -1) for p in (noisy, target, clean, mask))
+            (noisy, target, clean, mask), sigma = one, sigma * 3**0.5  # as colour, the noise is so much the stronger
         return noisy, target, np.float32(sigma * np.exp(self.jitter * rng.standard_normal())), clean, mask

@@ -206,7 +206,9 @@ def train(
         events.write("problem", path=str(problem.path), reason=problem.reason)
     d = recipe.data
     makers = 2 if kind == "cpu" else max(2, (os.cpu_count() or 2) // team.world - 1)  # a GPU leaves the cores to them
-    crops = Crops(sources, d.crop, d.batch * team.world, recipe.seed, team.rank, team.world, d.sigma_jitter, makers)
+    crops = Crops(
+        sources, d.crop, d.batch * team.world, recipe.seed, team.rank, team.world, d.sigma_jitter, d.grey, makers
+    )
     validation = Validation(recipe, held_back, run / "previews", device)
     objective = OBJECTIVES[recipe.objective.name]
 

@@ -35,8 +35,8 @@ class Data(Part):
     made_share: float = Field(0.5, ge=0, le=1)
     """Share of the crops that come from clean pictures with noise made, where there are photographed ones too."""
     grey: float = Field(0, ge=0, le=1)
-    """Share of the crops with fresh noise that are made grey first, and have the same noise in all three channels: to a
-    blind network for colour this is no noise at all unless it has met it."""
+    """Share of the crops of which one channel stands in all three, as grey pictures do: to a blind network for colour
+    their noise is none at all unless it has met it."""
     copies: int = Field(0, ge=0)
     """0: fresh noise on every crop. n: n fixed noisy copies of each clean picture, as if photographed."""
     crop: list[int] = [96]

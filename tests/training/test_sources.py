@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from skimage import data as pictures
 
 from denoisers.noise import add_noise, estimate_sigma
 from denoisers.training import recipe, sources
+from denoisers.training.data import Crops
 
 
 def facts(**data):
@@ -63,16 +65,30 @@ def test_noisy_pictures_alone_are_their_own_targets(folder):
     assert all(noisy is target and clean is None for noisy, target, clean in source.pictures)
 
 
-def test_grey_crops_have_one_noise_and_a_level_told_as_in_use(folder):
-    data = facts(clean=["pairs/clean"], grey=0.5).model_copy(update={"noise": recipe.Noise(low=20, high=20)})
-    ((source, _),) = sources.open_data(data, folder)[0]
-    kinds = set()
-    for seed in range(40):
-        rng = np.random.default_rng(seed)
-        noisy, target, sigma, clean, _ = source.crop(0, lambda convert, picture: convert(picture), rng)
-        grey = bool((clean == clean[..., :1]).all())
-        kinds.add(grey)
-        assert grey == bool((noisy == noisy[..., :1]).all()) and target is clean
-        assert sigma == pytest.approx(20 / 255 * (3**0.5 if grey else 1))
-        assert (noisy - clean)[..., 0].std() == pytest.approx(20 / 255, rel=0.1)
-    assert kinds == {True, False}
+@pytest.mark.parametrize("copies", [0, 1])
+def test_grey_crops_have_one_noise_and_a_level_told_as_in_use(folder, copies):
+    data = facts(clean=["pairs/clean"], copies=copies).model_copy(update={"noise": recipe.Noise(low=20, high=20)})
+    mix = sources.open_data(data, folder)[0]
+    batch = Crops(mix, [96], 40, grey=0.5)(0)
+    grey = (batch.clean == batch.clean[:, :1]).flatten(1).all(1)
+    assert grey.any() and not grey.all()
+    assert torch.equal(grey, (batch.noisy == batch.noisy[:, :1]).flatten(1).all(1))
+    torch.testing.assert_close(batch.target, batch.clean)
+    told = 20 / 255 * torch.where(grey, 3**0.5, 1)
+    torch.testing.assert_close(batch.sigma.flatten(), told, rtol=0.05 if copies else 1e-6, atol=0)
+    torch.testing.assert_close(
+        (batch.noisy - batch.clean)[:, 0].flatten(1).std(1), told[~grey][0].expand(40), rtol=0.1, atol=0
+    )
+
+
+def test_two_noisy_copies_are_grey_together(folder):
+    data = facts(clean=["pairs/clean"]).model_copy(
+        update={
+            "noise": recipe.Noise(model="text", low=0.2, high=0.3),
+            "objective": recipe.Objective(name="noise2noise"),
+        }
+    )
+    batch = Crops(sources.open_data(data, folder)[0], [64], 8, grey=1.0)(0)
+    for pixels in (batch.noisy, batch.target, batch.clean, batch.mask):
+        assert pixels is None or torch.equal(pixels, pixels[:, :1].expand_as(pixels))
+    assert not torch.equal(batch.noisy, batch.target)
