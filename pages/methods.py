@@ -36,15 +36,15 @@ def card(spec):
 def weights(name, facts):
     """One catalogue entry: what it can do, and what it was trained on."""
     with st.expander(f"Weights `{name}`", icon=":material/network_node:"):
-        if scores := facts.get("scores"):
-            rows = "\n".join(f"| {test} | {psnr:.2f} |" for test, psnr in scores.items())
-            st.markdown(f"| Test | PSNR (dB) |\n|:--|--:|\n{rows}")
         lines = [
             ("Noise", facts["noise"]),
             ("Trained on", facts["training_data"]),
             ("Terms of the pictures", facts["data_terms"]),
-            ("Training", f"{facts['steps']:,} steps, {facts['megapixels']:,.0f} megapixels"),
-            ("Where and when", f"{facts['minutes']} minutes on {facts['device']}, {facts['date']:%d %B %Y}"),
+            ("Licence", facts["licence"]),
+            ("Training", f"{facts['steps']:,} steps, {facts['megapixels']:,.0f} megapixels; {facts['optimiser']}"),
+            ("Begun with", facts.get("start", "random weights")),
+            ("Where and when", f"{facts['minutes']} minutes on {facts['device']}, until {facts['date']}"),
+            ("Afterwards", facts["validation"]),
             ("Size", f"{facts['parameters'] / 1e6:.2f} million parameters"),
             ("File", f"`{facts['file']}`, SHA-256 `{facts['sha256'][:12]}…`"),
         ]

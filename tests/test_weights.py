@@ -1,6 +1,7 @@
 """Every entry of the catalogue: complete, whole, and better than what it was given."""
 
 import hashlib
+from datetime import date
 
 import pytest
 
@@ -8,19 +9,36 @@ import denoisers
 from denoisers import weights
 from denoisers.errors import WeightsError
 from denoisers.metrics import psnr
+from denoisers.training import recipe
 from tests.parameters import asked, corrupted
 
 ENTRIES = [(name, tag) for name, tags in weights.catalogue().items() for tag in tags]
-NEEDED = "file sha256 arguments parameters steps megapixels minutes device noise training_data data_terms date recipe"
+WORDS = (
+    "file sha256 architecture recipe noise device optimiser date storage validation training_data data_terms licence"
+)
+NUMBERS = "parameters steps megapixels minutes"
 
 
 @pytest.mark.parametrize(("name", "tag"), ENTRIES)
 def test_entry_is_complete_and_true(name, tag):
     entry = weights.catalogue()[name][tag]
-    assert set(NEEDED.split()) <= set(entry) and tag in denoisers.spec(name).weights
+    assert all(isinstance(entry[key], str) and entry[key] for key in WORDS.split())
+    assert all(entry[key] > 0 for key in NUMBERS.split()) and tag in denoisers.spec(name).weights
+    assert date.fromisoformat(entry["date"])
+    trained = recipe.load(weights.FOLDER.parent / entry["recipe"])
+    assert trained.name == f"{name}.{tag}"
+    assert trained.network == {"architecture": entry["architecture"]} | entry["arguments"]
+    free = "Research-only" not in entry["data_terms"]
+    assert free == (trained.data.pairs == []) == (entry["licence"] == "Apache-2.0")
     assert hashlib.sha256((weights.FOLDER / entry["file"]).read_bytes()).hexdigest() == entry["sha256"]
     network = weights.read_network(name, tag, "cpu")
     assert sum(p.numel() for p in network.parameters()) == entry["parameters"]
+
+
+def test_all_files_are_listed_and_small_enough_to_clone():
+    files = {f.name: f.stat().st_size for f in weights.FOLDER.glob("*.safetensors")}
+    assert set(files) == {weights.catalogue()[name][tag]["file"] for name, tag in ENTRIES}
+    assert sum(files.values()) < 120e6
 
 
 @pytest.mark.parametrize(("name", "tag"), ENTRIES)

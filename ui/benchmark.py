@@ -27,6 +27,8 @@ SETS = {
     "renoir": ("RENOIR", "Photographs with strong camera noise, taken in low light."),
     "cbsd68": ("CBSD68", "68 clean pictures that most papers test on."),
     "set12": ("Set12", "Twelve clean grey pictures that most papers test on."),
+    "mcmaster": ("McMaster", "18 clean pictures, smoother than CBSD68 and of stronger colours."),
+    "cid22val": ("CID22", "Twelve clean pictures of the kind that the networks were trained on, not used for that."),
     "samples": ("Samples", "The four pictures that come with scikit-image."),
 }
 CONDITION_HELP = {
