@@ -38,7 +38,7 @@ def measure(recipe, data: Path, steps: int, device: str, cache: Path) -> tuple[f
     crops = Crops(sources, d.crop[:1], d.batch, recipe.seed, jitter=d.sigma_jitter, grey=d.grey)
     batch = crops(steps + 1).to(device)
     batch.noisy = batch.noisy.contiguous(memory_format=torch.channels_last)
-    network = recipe.build().to(device, memory_format=torch.channels_last)
+    network = recipe.build().to(device, memory_format=torch.channels_last).train(not recipe.optimiser.freeze_norm)
     descent = Descent(network, recipe.optimiser)
     objective, options = OBJECTIVES[recipe.objective.name], arguments(recipe, device)
     dtype = precision(device)

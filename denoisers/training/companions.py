@@ -3,11 +3,14 @@
 An objective that weighs their opinion gets them as keyword arguments, see ``objectives.invdn``.
 """
 
+import inspect
+
 import torch
 
 from ..errors import ParameterError
 from ..networks.discriminator import Discriminator
 from . import losses
+from .objectives import OBJECTIVES, supervised
 
 
 class Critic:
@@ -47,12 +50,27 @@ class Critic:
         self.descent.load_state_dict(state["descent"])
 
 
+def taken(objective) -> list[str]:
+    """The options of a recipe's objective, from the signature of what they are passed to."""
+    function = OBJECTIVES[objective.name]
+    if function is supervised:
+        function = getattr(losses, objective.loss)
+    names = [p.name for p in inspect.signature(function).parameters.values() if p.default is not p.empty]
+    judges = {"critic": "gan_type", "features": "vgg"}
+    return [judges.get(name, name) for name in names]
+
+
 def arguments(recipe, device) -> dict:
     """Of a recipe's objective, by keyword: ``gan_type`` and ``vgg`` have become the networks that they ask for.
 
-    Raises ParameterError: a ``feature_weight`` without the weights of VGG19, which do not come with Grainwise.
+    Raises ParameterError: an option that the objective has not; a ``feature_weight`` without the weights of VGG19,
+    which do not come with Grainwise.
     """
     options = dict(recipe.objective.options)
+    known = taken(recipe.objective)
+    for name in options:
+        if name not in known:
+            raise ParameterError(f"objective.options: there is no {name!r}; there is {', '.join(known) or 'none'}.")
     if recipe.objective.name in ("supervised", "noise2noise"):
         options["loss"] = recipe.objective.loss
     kind, vgg = options.pop("gan_type", "vanilla"), options.pop("vgg", None)

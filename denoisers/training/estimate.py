@@ -37,7 +37,7 @@ def try_step(recipe: Recipe, device: str = "auto") -> Cost:
     kind, dtype = torch.device(device).type, precision(device)
     autocast = torch.autocast(kind, dtype, enabled=dtype != torch.float32)
     side, count = recipe.data.crop[0], 1 if kind == "cpu" else recipe.data.batch
-    network = recipe.build().to(device, memory_format=torch.channels_last)
+    network = recipe.build().to(device, memory_format=torch.channels_last).train(not recipe.optimiser.freeze_norm)
     objective, options = OBJECTIVES[recipe.objective.name], arguments(recipe, device)
     generator = torch.Generator(device).manual_seed(0)
     clean = torch.rand(count, 3, side, side, generator=generator, device=device)

@@ -1,7 +1,7 @@
 """A finished run becomes a weight file: float16 tensors under ``weights/`` and the facts for the catalogue.
 
 ``python -m denoisers.training.export RUN`` writes METHOD.TAG.safetensors and prints the catalogue entry; what a run
-cannot know (terms of the data, scores) is added by hand.
+cannot know (training data, its terms, the licence, the processor) is added by hand.
 """
 
 import hashlib
@@ -37,7 +37,8 @@ def export(run) -> str:
         "steps": end["step"],
         "megapixels": end["megapixels"],
         "minutes": round(end["seconds"] / 60),
-        "device": next(e["device"] for e in events if e["event"] == "start"),
+        "device": ", then ".join(dict.fromkeys(e["device"] for e in events if e["event"] == "start")),
+        "optimiser": {"adamw": "AdamW", "muon": "Muon"}[recipe.optimiser.name],
         "date": end["date"],
         "storage": f"float16; averaged weights (EMA {recipe.optimiser.ema})",
     }

@@ -69,7 +69,7 @@ class Noise(Part):
 
 class Objective(Part):
     name: Literal["supervised", "noise2noise", "noise2same", "invdn"] = "supervised"
-    loss: str = "l1"
+    loss: Literal["l1", "l2", "annealed_l0", "masked_l2", "relative_hdr_l2", "charbonnier"] = "l1"
     """For supervised and noise2noise: a function of ``losses.py``."""
     options: dict = {}
     """Further keyword arguments of the objective, see ``objectives.py``."""
@@ -146,10 +146,14 @@ class Recipe(Part):
         return Recipe(**facts)
 
     def build(self):
-        """The network as the training begins with it. Raises DenoiserError: ``start`` does not fit."""
+        """The network as the training begins with it. Raises DenoiserError: a wrong argument, ``start`` does not
+        fit."""
         from ..networks import build
 
-        network = build(**self.network)
+        try:
+            network = build(**self.network)
+        except TypeError as error:
+            raise ParameterError(f"network: {error}.") from error
         if self.start:
             weights = read_ours(*self.start.split(".", 1)).state_dict()
             try:

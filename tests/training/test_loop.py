@@ -117,6 +117,7 @@ def test_features_and_a_discriminator_change_what_is_learned(tmp_path, folder):
         ("{ feature_weight = 1.0 }", "needs vgg"),
         ('{ gan_weight = 1.0, gan_type = "other" }', "vanilla or lsgan"),
         ('{ feature_weight = 1.0, vgg = "VGG" }', "not the state dict of torchvision's vgg19"),
+        ("{ gan_wait = 1.0 }", "no 'gan_wait'; there is gan_weight, feature_weight, feature_criterion, gan_type, vgg"),
     ],
 )
 def test_judges_that_cannot_be_had_are_named(tmp_path, folder, options, say):
@@ -303,12 +304,31 @@ def test_a_training_begins_with_the_weights_it_names():
             "gpu = {data = {batch = 0}}",
             r"gpu\.data\.batch",
         ),
+        (
+            "title = 'x'\nmethod = 'drunet'\ntag = 'x'\ndata = {}\nnetwork = {architecture = 'drunet'}\n"
+            "objective = {loss = 'l3'}",
+            "objective.loss: .*'l1', 'l2'",
+        ),
     ],
 )
 def test_a_bad_recipe_is_named(tmp_path, text, say):
     (tmp_path / "bad.toml").write_text(text)
     with pytest.raises(ParameterError, match=say):
         recipe.load(tmp_path / "bad.toml")
+
+
+def test_a_wrong_argument_of_the_network_is_named(tmp_path, folder):
+    facts = recipe.load(tiny(tmp_path))
+    facts = facts.model_copy(update={"network": facts.network | {"wdith": 3}})
+    with pytest.raises(ParameterError, match="network: .*'wdith'"):
+        loop.train(facts, folder, tmp_path / "run", threads=1)
+
+
+def test_a_wrong_option_of_the_loss_is_named(tmp_path, folder):
+    facts = recipe.load(tiny(tmp_path))
+    objective = recipe.Objective(loss="charbonnier", options={"eps": 1e-6})
+    with pytest.raises(ParameterError, match="no 'eps'; there is epsilon, reduction"):
+        loop.train(facts.model_copy(update={"objective": objective}), folder, tmp_path / "run", threads=1)
 
 
 def test_an_unknown_recipe_lists_those_there_are():
@@ -322,6 +342,7 @@ def test_a_run_becomes_weights_and_an_entry(tmp_path, folder, monkeypatch):
     monkeypatch.setattr(export, "FOLDER", tmp_path)
     entry = tomllib.loads(export.export(run))["drunet"]["test"]
     assert hashlib.sha256((tmp_path / entry["file"]).read_bytes()).hexdigest() == entry["sha256"]
+    assert (entry["device"], entry["optimiser"]) == ("cpu", "AdamW")
     assert entry["steps"] == 2 and entry["arguments"] == {"widths": [8, 8], "blocks": 1}
     network = networks.build(entry["architecture"], **entry["arguments"])
     network.load_state_dict(load_file(tmp_path / entry["file"]))
