@@ -1,6 +1,6 @@
 """Real camera noise beside the camera model's: correlation in space and between channels, tails, level by brightness.
 
-Usage: python benchmarks/camera_noise.py DATA_DIR...   (folders with manifest.csv: columns split, set, noisy, clean)
+usage: python -m benchmarks.camera_noise DATA [DATA ...]   (see ``benchmarks.manifest``)
 
 Real noise is noisy minus clean of each pair. `random` is the clean picture under a camera drawn for training, `fitted`
 under the camera fitted to the noisy picture alone, `gaussian` under white noise of the true strength. Statistics are
@@ -9,28 +9,19 @@ difference; AKLD is taken over the whole picture.
 """
 
 import argparse
-import csv
 import sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from denoisers.errors import ImageError
 from denoisers.noise.camera import random_camera
 from denoisers.noise.correlation import LAGS, akld, describe, lag, luma_chroma
 from denoisers.noise.fit import fit
 
+from .manifest import pair_rows, read
+
 CROP, BLOCK, FLATTEST, CLASSES = 512, 32, 1 / 4, 4
-
-
-def read(path: Path) -> np.ndarray:
-    """Centre crop, H x W x 3 float32 in [0, 1]."""
-    with Image.open(path) as picture:
-        pixels = np.asarray(picture.convert("RGB"), np.float32) / 255
-    top, left = (max(0, (n - CROP) // 2) for n in pixels.shape[:2])
-    return pixels[top : top + CROP, left : left + CROP]
 
 
 def blocks(image: np.ndarray) -> np.ndarray:
@@ -57,16 +48,14 @@ def figures(noisy: np.ndarray, clean: np.ndarray, real: np.ndarray) -> np.ndarra
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, nargs="+", help="folder with manifest.csv")
+    parser.add_argument("data", type=Path, nargs="+", help="folder")
     parser.add_argument("--every", type=int, default=1, help="take every n-th pair")
     args = parser.parse_args()
     rows: dict[str, list[np.ndarray]] = {}
     for folder in args.data:
-        with open(folder / "manifest.csv", newline="") as manifest:
-            pairs = [row for row in csv.DictReader(manifest) if row["noisy"] and row["clean"]][:: args.every]
-        for number, row in enumerate(pairs):
+        for number, row in enumerate(pair_rows(folder)[:: args.every]):
             rng = np.random.default_rng(number)
-            real, clean = read(folder / row["noisy"]), read(folder / row["clean"])
+            real, clean = (read(folder / row[k], CROP) for k in ("noisy", "clean"))
             white = rng.normal(0, (real - clean).std(), clean.shape)
             made = {
                 "real": real,

@@ -36,6 +36,11 @@ def variant(base: recipe.Recipe, **objective) -> recipe.Recipe:
     return base.model_copy(update={"objective": recipe.Objective(**objective)})
 
 
+def in_colour(name: str) -> recipe.Recipe:
+    base = recipe.load(name)
+    return base.model_copy(update={"data": base.data.model_copy(update={"grey": 0.0})})
+
+
 def noise2noise():
     base = recipe.load("noise2noise.gaussian")
     clean = variant(base, name="supervised", loss="l2")
@@ -43,7 +48,7 @@ def noise2noise():
 
 
 def text():
-    base = recipe.load("noise2noise.text")
+    base = in_colour("noise2noise.text")
     return {
         "noisy targets, L1": base,
         "noisy targets, L2": variant(base, name="noise2noise", loss="l2"),
@@ -52,7 +57,7 @@ def text():
 
 
 def noise2same():
-    base = recipe.load("noise2same.awgn")
+    base = in_colour("noise2same.awgn")
     return {
         "Noise2Same, lambda = 2": variant(base, name="noise2same", options={"lam": 2.0}),
         "Noise2Same, lambda = 2 sigma": base,

@@ -2,7 +2,7 @@
 
 usage: python -m benchmarks.generated_noise DATA [--weights FILE] [--pairs N] [--crop SIDE] [--gain TRAIN]
 
-DATA holds manifest.csv (columns set, noisy, clean). Real noise is noisy minus clean. `invdn S` is the noisy picture
+DATA: see ``benchmarks.manifest``. Real noise is noisy minus clean. `invdn S` is the noisy picture
 with its latent nudged so far that it adds S times the estimated noise level, `invdn S, added` what that alone adds;
 `camera` is the clean picture under the camera fitted to the noisy one; `white` under Gaussian noise of the real
 strength. Pictures are clipped and rounded to 8 bits, as files are. AKLD and histogram distance: 0 is alike. Two draws
@@ -14,7 +14,6 @@ on the pairs and as many generated ones; and scores both on DATA.
 """
 
 import argparse
-import csv
 import tempfile
 from pathlib import Path
 
@@ -27,19 +26,10 @@ from denoisers.noise.correlation import akld, between_channels, histogram_distan
 from denoisers.noise.fit import fit
 from denoisers.studio import Studio
 
+from .manifest import pair_rows, read
+
 STRENGTHS = (0.25, 0.5, 1.0)
 COLUMNS = ("level", "AKLD", "histogram", "lag 1", "lag 2", "channels")
-
-
-def rows(folder: Path) -> list[dict]:
-    with open(folder / "manifest.csv", newline="") as manifest:
-        return [row for row in csv.DictReader(manifest) if row["noisy"] and row["clean"]]
-
-
-def centre(path: Path, side: int) -> np.ndarray:
-    pixels = denoisers.images.read(path).pixels
-    top, left = (max(0, (n - side) // 2) for n in pixels.shape[:2])
-    return pixels[top : top + side, left : left + side]
 
 
 def as_file(picture) -> np.ndarray:
@@ -57,7 +47,7 @@ def figures(noise, real) -> list[float]:
 def compare(folder: Path, pairs: list[dict], studio: Studio, side: int):
     found: dict[str, list] = {}
     for number, row in enumerate(pairs):
-        noisy, clean = (centre(folder / row[k], side) for k in ("noisy", "clean"))
+        noisy, clean = (read(folder / row[k], side) for k in ("noisy", "clean"))
         real, rng = noisy - clean, np.random.default_rng(number)
         analysis = studio.analyse(noisy)
         made = {"real": real}
@@ -93,17 +83,17 @@ def gain(train: Path, folder: Path, pairs: list[dict], studio: Studio, side: int
     facts["network"] |= {"widths": [16, 32, 64, 96], "blocks": 1}
     facts["data"] |= {"clean": [], "pairs": ["pairs"], "made_share": 0.0, "crop": [96], "batch": 4}
     facts = recipe.Recipe.model_validate(facts)
-    tests = [[centre(folder / row[k], side) for k in ("noisy", "clean")] for row in pairs]
+    tests = [[read(folder / row[k], side) for k in ("noisy", "clean")] for row in pairs]
     print(f"\n{steps} steps each, {count} training pairs\n\n| trained on | PSNR (dB) |\n|---|---|")
     print(f"| (noisy) | {np.mean([psnr(*pair) for pair in tests]):.2f} |", flush=True)
-    chosen = rows(train)
+    chosen = pair_rows(train)
     chosen = [chosen[i] for i in np.linspace(0, len(chosen) - 1, min(count, len(chosen))).astype(int)]
     for title, added in (("real pairs", False), ("real and generated pairs", True)):
         with tempfile.TemporaryDirectory() as data, tempfile.TemporaryDirectory() as run:
             for kind in ("noisy", "clean"):
                 (Path(data) / "pairs" / kind).mkdir(parents=True)
             for number, row in enumerate(chosen):
-                noisy, clean = (centre(train / row[k], 384) for k in ("noisy", "clean"))
+                noisy, clean = (read(train / row[k], 384) for k in ("noisy", "clean"))
                 kept = {f"{number}": noisy}
                 if added:
                     analysis = studio.analyse(noisy)
@@ -137,7 +127,7 @@ def main():
     d = denoisers.load("invdn", args.weights)
     studio, pairs = Studio(d.network, d.device), []
     sets: dict[str, list[dict]] = {}
-    for row in rows(args.data):
+    for row in pair_rows(args.data):
         sets.setdefault(row["set"], []).append(row)
     for members in sets.values():
         count = min(args.pairs or len(members), len(members))

@@ -2,7 +2,7 @@
 
 usage: python -m benchmarks.inr_verdict DATA [--pictures N] [--crop SIDE] [--others a,b] [--book] ...
 
-DATA holds manifest.csv (columns set, noisy, clean). White noise of these standard deviations, of 255, and Poisson
+DATA: see ``benchmarks.manifest``. White noise of these standard deviations, of 255, and Poisson
 noise of 25 at mid grey, on pictures of cbsd68, clipped to [0, 1], seed 0; real pairs of polyu and renoir. The noise
 level is estimated from the whole noisy picture, for all methods alike, which then see its centre. PSNR: range 1, all
 pixels and channels.
@@ -13,7 +13,6 @@ times slower. drunet: .awgn on made noise, .camera on the real pairs.
 """
 
 import argparse
-import csv
 import time
 from collections import defaultdict
 from dataclasses import replace
@@ -29,6 +28,8 @@ from denoisers.methods.inr import rule_of
 from denoisers.metrics import psnr
 from denoisers.noise import add_noise, describe_noise
 
+from .manifest import clean_rows, read
+
 REAL = ("polyu", "renoir")
 WITHOUT = {"no decay": {"decay": 0.0}, "no averaging": {"ema": 0.0}}
 JUDGED = [rule for rule in RULES if rule != "oracle"]
@@ -37,22 +38,18 @@ GROWTH, POISSON = 1.05, 25
 
 def cases(folder: Path, count: int, side: int, levels):
     """(title, noisy, clean, noise found in the whole, whether real): one picture of each kind, then the next."""
-    rows = list(csv.DictReader((folder / "manifest.csv").open()))
 
     def some(name):
-        chosen = [row for row in rows if row["set"] == name and row["clean"]]
+        chosen = [row for row in clean_rows(folder) if row["set"] == name]
         return [chosen[i] for i in np.linspace(0, len(chosen) - 1, count + 2)[1:-1].astype(int)]
-
-    def read(name):
-        return denoisers.images.read(folder / name).pixels
 
     for white, *real in zip(*(some(name) for name in ("cbsd68", *REAL)), strict=True):
         for model, level in [*(("gaussian", level) for level in levels), ("poisson", POISSON)]:
-            clean = read(white["clean"])
+            clean = read(folder / white["clean"])
             noisy = add_noise(clean, model, level / 255, seed=0)
             yield f"{model} {level}", centre(noisy, side), centre(clean, side), describe_noise(noisy), False
         for name, row in zip(REAL, real, strict=True):
-            noisy, clean = read(row["noisy"]), read(row["clean"])
+            noisy, clean = (read(folder / row[k]) for k in ("noisy", "clean"))
             yield name, centre(noisy, side), centre(clean, side), describe_noise(noisy), True
 
 

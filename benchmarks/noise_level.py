@@ -1,6 +1,6 @@
 """Error of the noise estimators on real pairs, on white noise of known strength, and on clean photographs.
 
-usage: python -m benchmarks.noise_level DATA   (a folder with manifest.csv: columns set, noisy, clean)
+usage: python -m benchmarks.noise_level DATA   (see ``benchmarks.manifest``)
 
 The plain truth of a real pair is the standard deviation of noisy - clean. In most PolyU pairs a good part of that is
 no noise: the camera moved, or the light changed, between the shots. So each pair is also judged by its `local`
@@ -9,13 +9,13 @@ noise those four take 0.2 %, which is made up for; what they take beyond, the sc
 """
 
 import argparse
-import csv
 from pathlib import Path
 
 import numpy as np
 
-from denoisers.images import read
 from denoisers.noise import estimate_sigma
+
+from .manifest import clean_rows, read
 
 METHODS = ("chen", "camera", "auto")
 WHITE = (5, 10, 15, 25, 50)  # of 255
@@ -25,11 +25,10 @@ BLOCK = 32
 
 
 def centre(path: Path) -> np.ndarray:
-    pixels = read(path).pixels
+    pixels = read(path, CROP)
     if (pixels == pixels[..., :1]).all():  # WebP stores grey as colour
         pixels = pixels[..., :1]
-    top, left = (max(0, (n - CROP) // 2) for n in pixels.shape[:2])
-    return pixels[top : top + CROP, left : left + CROP]
+    return pixels
 
 
 def grey(image):
@@ -60,10 +59,8 @@ def local_residual(noisy, clean) -> float:
 def cases(folder: Path):
     """Yield (the table's rows, image, true sigma; 0 for a clean photograph)."""
     sets: dict[str, list[dict]] = {}
-    with open(folder / "manifest.csv", newline="") as manifest:
-        for row in csv.DictReader(manifest):
-            if row["clean"]:
-                sets.setdefault(row["set"], []).append(row)
+    for row in clean_rows(folder):
+        sets.setdefault(row["set"], []).append(row)
     rng = np.random.default_rng(0)
     for name, rows in sets.items():
         if rows[0]["noisy"]:
@@ -88,7 +85,7 @@ def cases(folder: Path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, help="folder with manifest.csv")
+    parser.add_argument("data", type=Path, help="folder")
     rows: dict[str, list[list[float]]] = {}
     for names, image, truth in cases(parser.parse_args().data):
         found = [truth, *(estimate_sigma(image, method) for method in METHODS)]

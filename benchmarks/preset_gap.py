@@ -2,29 +2,29 @@
 
 usage: python -m benchmarks.preset_gap DATA [--names a,b] [--sets a,b] [--crop SIDE]
 
-DATA holds manifest.csv (columns set, noisy, clean). The level is estimated from the whole picture, the filter runs on
+DATA: see ``benchmarks.manifest``. The level is estimated from the whole picture, the filter runs on
 its centre. PSNR: range 1, all pixels and channels, no border cut. Strengths 0.4 to 2.5 times the preset are tried.
 """
 
 import argparse
-import csv
 from pathlib import Path
 
 import numpy as np
 
 import denoisers
+from denoisers.benchmark import centre
 from denoisers.metrics import psnr
 from denoisers.noise import estimate_sigma
+
+from .manifest import pair_rows, read
 
 STRENGTHS = (0.4, 0.55, 0.75, 1.0, 1.35, 1.8, 2.5)
 
 
 def pair(folder: Path, row: dict, side: int):
     """(noisy, clean, sigma): the centres, and the level estimated from the whole."""
-    noisy, clean = (denoisers.images.read(folder / row[column]).pixels for column in ("noisy", "clean"))
-    top, left = (max(0, (n - side) // 2) for n in noisy.shape[:2])
-    cut = np.s_[top : top + side, left : left + side]
-    return noisy[cut], clean[cut], estimate_sigma(noisy)
+    noisy, clean = (read(folder / row[column]) for column in ("noisy", "clean"))
+    return centre(noisy, side), centre(clean, side), estimate_sigma(noisy)
 
 
 def main():
@@ -34,14 +34,12 @@ def main():
     parser.add_argument("--sets", default="polyu,renoir")
     parser.add_argument("--crop", type=int, default=384)
     args = parser.parse_args()
-    rows = list(csv.DictReader((args.data / "manifest.csv").open()))
+    rows = pair_rows(args.data)
     print("dB, mean (worst picture for the gap).\n")
     print("| filter | set | pictures | noisy | preset | gain | gap to best strength | mean best strength |")
     print("|---|---|---:|---:|---:|---:|---:|---:|")
     for name in args.sets.split(","):
-        pairs = [
-            pair(args.data, row, args.crop) for row in rows if row["set"] == name and row["noisy"] and row["clean"]
-        ]
+        pairs = [pair(args.data, row, args.crop) for row in rows if row["set"] == name]
         before = np.array([psnr(noisy, clean) for noisy, clean, _ in pairs])
         for method in args.names.split(","):
             denoise = denoisers.load(method).denoise

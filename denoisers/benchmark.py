@@ -345,5 +345,5 @@ def markdown(results: dict, sets=None) -> str:
 
 
 def published() -> list[dict]:
-    """What the authors of the methods printed: ``model``, ``set``, ``condition``, ``psnr``, ``note`` each."""
+    """What the authors of the methods printed: ``model``, ``set``, ``scores`` (condition -> PSNR), ``note`` each."""
     return tomllib.loads((Path(__file__).parent / "published.toml").read_text())["figure"]

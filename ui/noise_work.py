@@ -362,13 +362,13 @@ def set_of(subject: Subject, strength: float, count: int, seed: int) -> Job:
         found = subject.analysis(run.part(0, 0.1))
         bits = 16 if info["bits"] > 8 else 8
         stem = images.safe_name(info["name"]).rsplit(".", 1)[0]
-        generator, seconds = np.random.default_rng(seed), run.part(0.1, 1)
+        generator, rest = np.random.default_rng(seed), run.part(0.1, 1)
 
         def write(part):
             names = []
             with zipfile.ZipFile(part / "set.zip", "w", zipfile.ZIP_STORED) as file:
                 for i in range(count):
-                    step = seconds.part(i / count, (i + 1) / count)
+                    step = rest.part(i / count, (i + 1) / count)
                     (picture,) = subject.studio.generate(found, strength, seed=generator, run=step)
                     names.append(f"{stem}_noisy{i + 1}.png")
                     file.writestr(names[-1], images.encode(np.clip(picture, 0, 1), "PNG", bits=bits))

@@ -29,7 +29,7 @@ SPEC = DenoiserSpec(
     citation="Zero-shot blind image denoising via implicit neural representations. arXiv 2204.02405, 2022.",
     random=True,
     trains=True,
-    cost=45,
+    cost=100,
     params=(
         Param(
             name="preset",

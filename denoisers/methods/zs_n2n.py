@@ -28,7 +28,7 @@ SPEC = DenoiserSpec(
     citation="Y. Mansour, R. Heckel. Zero-shot Noise2Noise: Efficient image denoising without any data. CVPR 2023.",
     random=True,
     trains=True,
-    cost=30,
+    cost=120,
     params=(
         BLEND,
         Param(

@@ -1,7 +1,7 @@
 """Training pictures in the folders people have: found, matched by name, split by scene, decoded once.
 
-``pairs``, ``noisy_pairs``, ``clean_pictures`` and ``noisy_pictures`` look at names only; ``read`` decodes; ``check``
-says what a folder holds. Links to folders are followed, once each; names that begin with a dot are not looked at.
+``pairs``, ``noisy_pairs``, ``clean_pictures`` and ``noisy_pictures`` look at names only; ``read`` decodes. Links
+to folders are followed, once each; names that begin with a dot are not looked at.
 """
 
 from __future__ import annotations
@@ -485,52 +485,6 @@ def _text(path) -> str:
 
 
 # Telling
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What a folder can be trained with. ``sizes``: smallest, median and largest picture as (width, height), by area;
-    None where no picture could be opened. ``layouts``: pairs by naming scheme."""
-
-    folder: Path
-    pictures: int
-    pairs: int
-    noisy_pairs: int
-    scenes: int
-    layouts: Counter
-    sizes: tuple[tuple[int, int], ...] | None
-    megapixels: float
-    problems: list[Problem]
-
-
-def check(folder) -> Summary:
-    """Look a folder over by names and headers, without decoding: a damaged picture counts, and is a problem too.
-
-    Raises DataError if ``folder`` is none.
-    """
-    folder, files, problems = _pictures(folder)
-    paired, bursts = pairs(folder, least=0), noisy_pairs(folder, least=0)
-    # Where all are clean or all are noisy, no partner is missing.
-    if paired or {0, 1} <= {_role(folder, path) for path in files}:
-        problems = list(paired.problems)
-    sizes = []
-    for path in sorted(files):
-        try:
-            sizes.append(size_of(path))
-        except Exception:  # decoders raise nearly everything on damaged headers
-            problems.append(Problem(path, "damaged, or no picture"))
-    sizes.sort(key=lambda size: size[0] * size[1])
-    return Summary(
-        folder,
-        pictures=len(files),
-        pairs=len(paired),
-        noisy_pairs=len(bursts),
-        scenes=len({e.scene for e in (paired or clean_pictures(folder, least=0) or noisy_pictures(folder, least=0))}),
-        layouts=paired.layouts,
-        sizes=(sizes[0], sizes[len(sizes) // 2], sizes[-1]) if sizes else None,
-        megapixels=sum(w * h for w, h in sizes) / 1e6,
-        problems=problems,
-    )
 
 
 def size_of(path) -> tuple[int, int]:

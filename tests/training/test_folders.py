@@ -359,30 +359,3 @@ def test_a_stopped_reading_stops(tmp_path):
 
 def test_available_memory_is_a_number_of_bytes():
     assert 2**20 < folders.available_memory() < 2**50
-
-
-# Telling
-
-
-def test_check(tmp_path):
-    save(tmp_path, "noisy/a.png", "clean/a.jpg", "noisy/b.png", "clean/b.tif", size=(10, 20, 3))
-    save(tmp_path, "noisy/c.png", size=(30, 40, 3))
-    (tmp_path / "noisy/d.png").write_bytes(b"broken")
-    summary = folders.check(tmp_path)
-    assert (summary.pictures, summary.pairs, summary.scenes, summary.noisy_pairs) == (6, 2, 2, 0)
-    assert summary.layouts == {"folders": 2}
-    assert summary.sizes == ((20, 10), (20, 10), (40, 30))
-    assert summary.megapixels == pytest.approx((4 * 200 + 1200) / 1e6)
-    assert [(p.path.name, p.reason) for p in summary.problems] == [
-        ("c.png", "no clean picture of the same name"),
-        ("d.png", "no clean picture of the same name"),
-        ("d.png", "damaged, or no picture"),
-    ]
-
-
-def test_check_of_clean_pictures_alone_and_of_nothing(tmp_path):
-    nothing = folders.check(tmp_path)
-    assert (nothing.pictures, nothing.sizes, nothing.scenes, nothing.problems) == (0, None, 0, [])
-    save(tmp_path, "clean/a.png", "clean/b.png")
-    summary = folders.check(tmp_path)
-    assert (summary.pictures, summary.pairs, summary.scenes, summary.problems) == (2, 0, 2, [])
