@@ -69,11 +69,9 @@ def wait(queue="cpu"):
 def until_idle(page):
     """All results are there, and all scores."""
     wait()
-    page = page.run()
-    if any(task.active for task in services.queue("scores").tasks.values()):
-        wait("scores")
-        page = page.run()
-    return page
+    page.run()  # asks for the scores
+    wait("scores")
+    return page.run()
 
 
 def said(page):
