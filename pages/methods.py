@@ -44,7 +44,7 @@ def weights(name, facts):
             ("Training", f"{facts['steps']:,} steps, {facts['megapixels']:,.0f} megapixels; {facts['optimiser']}"),
             ("Begun with", facts.get("start", "random weights")),
             ("Where and when", f"{facts['minutes']} minutes on {facts['device']}, until {facts['date']}"),
-            ("Afterwards", facts["validation"]),
+            ("Reached", facts["validation"]),
             ("Size", f"{facts['parameters'] / 1e6:.2f} million parameters"),
             ("File", f"`{facts['file']}`, SHA-256 `{facts['sha256'][:12]}…`"),
         ]
