@@ -9,10 +9,13 @@ noise those four take 0.2 %, which is made up for; what they take beyond, the sc
 """
 
 import argparse
+import io
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
+from denoisers.images import as_uint8, to_float
 from denoisers.noise import estimate_sigma
 
 from .manifest import clean_rows, read
@@ -29,6 +32,12 @@ def centre(path: Path) -> np.ndarray:
     if (pixels == pixels[..., :1]).all():  # WebP stores grey as colour
         pixels = pixels[..., :1]
     return pixels
+
+
+def as_jpeg(image, quality: int = 92):
+    """What a JPEG file of usual quality keeps of it, its colour at half the resolution."""
+    Image.fromarray(as_uint8(image.clip(0, 1))).save(file := io.BytesIO(), "JPEG", quality=quality, subsampling="4:2:0")
+    return to_float(np.asarray(Image.open(file)))
 
 
 def grey(image):
@@ -81,6 +90,13 @@ def cases(folder: Path):
                         noise = rng.standard_normal(x.shape, np.float32)
                         whose = [f"{name} {kind} + white {sigma}", f"all {kind} + white"]
                         yield whose, x + sigma / 255 * noise, sigma / 255
+                        if kind == "colour":
+                            saved = as_jpeg(x + sigma / 255 * noise)
+                            yield (
+                                [f"{name} {kind} + white {sigma}, JPEG", "all colour + white, JPEG"],
+                                saved,
+                                np.std(saved - x),
+                            )
 
 
 def main():

@@ -1,7 +1,10 @@
 """Noise estimation on scikit-image's bundled pictures with synthetic noise of known strength."""
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.ndimage import gaussian_filter
 from skimage import data
 
@@ -48,6 +51,19 @@ def test_camera_like_noise_is_recognised_and_measured(name, sigma):
     assert found.method == "camera"
     assert found.sigma * 255 == pytest.approx(sigma, rel=0.3)
     assert estimate_sigma(noisy, "chen") * 255 < 0.8 * sigma  # why there are two methods
+
+
+@pytest.mark.parametrize("name", ["astronaut", "coffee", "chelsea"])
+@pytest.mark.parametrize("sigma", [15, 30])
+@pytest.mark.parametrize("quality", [96, 92])
+def test_white_noise_whose_colour_a_jpeg_has_halved_is_measured(name, sigma, quality):
+    clean = PICTURES[name]
+    noisy = Image.fromarray(np.uint8(np.round(255 * white(clean, sigma / 255).clip(0, 1))))
+    noisy.save(file := io.BytesIO(), "JPEG", quality=quality, subsampling="4:2:0")
+    noisy = np.asarray(Image.open(file))
+    found = describe_noise(noisy)
+    assert found.method == "camera" and describe_noise(noisy, "chen").sigma < 0.2 * found.sigma
+    assert found.sigma == pytest.approx((noisy / 255 - clean).std(), rel=0.1)
 
 
 def test_more_noise_reads_higher():
