@@ -35,9 +35,10 @@ CORRELATED_ABOVE = 0.15
 # training pair (18 of PolyU, 25 of RENOIR) without bias.
 CAMERA_QUANTILE = {1: 0.63, 3: 0.71}
 OVER_CALM = 2.0
-# Where the noise is not correlated: Chen's reading over that of the calm blocks, below which JPEG must have emptied the
-# fine colour. On training photographs with white noise of 8 to 40 it is 0.20 at most where JPEG halved the colour,
-# else 0.39 at least. And how far the level in brightness may exceed that of the calm blocks: there it is texture.
+# Where the noise is not correlated: Chen's reading over that of the calm blocks, below which JPEG must have emptied
+# the fine colour. On training photographs with white noise it is 0.20 at most where JPEG halved the colour (levels 8
+# to 40), else 0.5 at least (2 to 15). And how far the level in brightness may exceed that of the calm blocks: there it
+# is texture.
 EMPTY, OVER_CALM_IN_BRIGHTNESS = 0.25, 1.15
 
 
@@ -62,8 +63,8 @@ def estimate_sigma(image, method: str = "auto") -> float:
     method : {"auto", "chen", "camera"}
         `chen` for white noise [1]_; `camera` for noise that is spatially correlated and depends on brightness;
         `auto` looks whether the noise is correlated, and where it is not takes the lower of what Chen's and the calm
-        blocks read; in brightness, if JPEG has emptied the fine colour. Pictures under about 24 pixels a side (36 in
-        colour) use pixel differences.
+        blocks read; of the brightness alone, if JPEG has emptied the fine colour. Pictures under about 24 pixels a
+        side (36 in colour) use pixel differences.
 
     Returns
     -------
