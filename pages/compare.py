@@ -33,8 +33,9 @@ with main:
     facts = st.container()
 
 # First of all: what is below may wait, right after the start of the server for seconds.
+shown = compare.finished(space)
 with viewer:
-    comparison_viewer(compare.layers(space), key="viewer", storage=f"{space.name}-{space['picture']}")
+    comparison_viewer(compare.layers(space, shown), key="viewer", storage=f"{space.name}-{space['picture']}")
 with side:
     go, progress = st.container(), st.container(key="progress", gap="small")
     chosen = compare.choose(space)
@@ -43,7 +44,7 @@ with side:
         compare.go(space, chosen, device)
 
 with progress:
-    compare.progress(space)
+    compare.progress(space, shown)
 with facts:
     noise = compare.describe(space)
 compare.score_table(space)

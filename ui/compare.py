@@ -296,13 +296,13 @@ def scores(space) -> tuple[dict[str, dict], str]:
     return known, problem
 
 
-def layers(space) -> list[dict]:
+def layers(space, results: list[str]) -> list[dict]:
     """What the viewer shows: the picture, the clean reference, the results."""
     store, (known, _) = services.store(), scores(space)
     answer = [(space["picture"], "Noisy" if space["reference"] else "Original")]
     if space["reference"]:
         answer.append((space["reference"], "Clean reference"))
-    answer += [(item, space["runs"][item]["title"]) for item in finished(space)]
+    answer += [(item, space["runs"][item]["title"]) for item in results]
 
     def subtitle(item):
         return f"{known[item]['psnr']:.2f} dB" if item in known else ""
@@ -383,9 +383,12 @@ def set_reference(space, data, name):
         st.rerun()
 
 
-def progress(space):
-    """A line for every run without a result: it waits, works, or ended otherwise. Redrawn while one is active."""
-    pending = {item: run for item, run in space["runs"].items() if item not in services.store()}
+def progress(space, shown: list[str]):
+    """A line for every run without a result: it waits, works, or ended otherwise. Redrawn while one is active.
+
+    shown: the results in the viewer. One that has come since brings the whole page anew.
+    """
+    pending = {item: run for item, run in space["runs"].items() if item not in shown}
     if not pending:
         return
 
@@ -395,15 +398,15 @@ def progress(space):
     def is_active():
         return any(task is not None and task.active for task in tasks().values())
 
-    active, count = is_active(), len(finished(space))
+    active = is_active()
 
     @st.fragment(run_every=0.7 if active else None)
     def bars():
         for item, task in tasks().items():
             if item not in services.store():
                 run_line(space, item, pending[item], task)
-        if active and (len(finished(space)) > count or not is_active()):
-            st.rerun()  # a new result belongs in the viewer
+        if set(finished(space)) > set(shown) or active and not is_active():
+            st.rerun()
 
     bars()
 

@@ -188,7 +188,8 @@ class Asked:
         return not self.active and (self.failed or self.seconds > LONG or self.job.id in stopped())
 
     def start(self):
-        services.queue(services.devices()[0]).submit(self.job.id, self.job.title, self.job.work)
+        if self.job.id not in services.store():  # it may have ended since the page asked
+            services.queue(services.devices()[0]).submit(self.job.id, self.job.title, self.job.work)
 
     def give_up(self):
         services.queue(services.devices()[0]).cancel(self.job.id)
@@ -222,18 +223,17 @@ def progress(space, asked: dict):
         if part not in asked and not one.stays:
             one.give_up()
     st.session_state["studio.former"] = {part: one for part, one in former.items() if one.stays} | asked
-    for one in asked.values():
-        if not one.waits:
-            one.start()
     if not asked:
         return
-    running = {part for part, one in asked.items() if one.active}
+    running = [one for one in asked.values() if not one.waits]
+    for one in running:
+        one.start()
 
     @st.fragment(run_every=0.5 if running else None)
     def lines():
         for one in asked.values():
             line(one)
-        if any(not asked[part].active for part in running):
+        if not all(one.active for one in running):  # a quick one has ended by now
             st.rerun()
 
     lines()
@@ -516,8 +516,8 @@ def generate(space, subject: Subject, asked: dict):
         if found is None:
             only_a_window(part)
     with side:
-        place = st.container(key="progress", gap="small")
         a_set(space, subject, asked, strength, seed)
+        place = st.container(key="progress", gap="small")  # below the button, which would jump as lines come and go
     beside(figures, subject.reference is not None)
     return place
 

@@ -177,6 +177,28 @@ def test_the_link_brings_all_back(page):
     assert picked == {"pick.wavelet", "pick.tv"}
 
 
+def test_a_result_that_comes_while_the_page_is_drawn_is_shown(page, monkeypatch):
+    drawn, layers, settle = threading.Event(), [], compare.choose_device
+    denoiser = services.model("wavelet", None, "cpu")
+    denoise = denoiser.denoise
+
+    def viewer(given, **_):
+        layers[:] = [layer["title"] for layer in given]
+
+    def choose_device(space):
+        if space["runs"]:  # the viewer was drawn without the result, the lines of progress are still to come
+            drawn.set()
+            wait()
+        return settle(space)
+
+    monkeypatch.setattr(services, "model", lambda *_: denoiser)
+    monkeypatch.setattr(denoiser, "denoise", lambda *given, **named: drawn.wait(60) and denoise(*given, **named))
+    monkeypatch.setattr("ui.viewer.comparison_viewer", viewer)
+    monkeypatch.setattr(compare, "choose_device", choose_device)
+    press(choose(page, "wavelet"), "Denoise with 1")
+    assert layers == ["Original", "Wavelet shrinkage"]
+
+
 def test_nothing_is_computed_twice(page, photo, monkeypatch):
     until_idle(press(choose(page, "wavelet"), "Denoise with 1"))
     monkeypatch.setattr(services, "model", lambda *_: pytest.fail("computed again"))

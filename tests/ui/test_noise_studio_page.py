@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 import time
 import zipfile
 from pathlib import Path
@@ -18,6 +19,7 @@ from denoisers.noise.camera import CameraNoise
 from denoisers.studio import Studio
 from denoisers.training import folders
 from ui import noise_studio, noise_work, routes, services
+from ui.queue import Queue
 
 PAGE = Path(__file__).parents[2] / "pages" / "noise_studio.py"
 
@@ -114,6 +116,19 @@ def a_camera(monkeypatch):
     monkeypatch.setattr(noise_work, "fit", lambda picture: CameraNoise())
 
 
+@pytest.fixture
+def instant(monkeypatch):
+    """A queue whose jobs have ended before the page looks at them."""
+
+    def submit(self, *args, really=Queue.submit):
+        task = really(self, *args)
+        while task.active:
+            time.sleep(0.001)
+        return task
+
+    monkeypatch.setattr(Queue, "submit", submit)
+
+
 def titles(layers):
     return [layer["title"] for layer in layers]
 
@@ -158,10 +173,13 @@ def test_the_picture_is_taken_apart(page, noisy):
 
 
 def test_restoring_shows_a_window_first_and_then_all(page, shown):
+    held = threading.Event()
+    services.queue("cpu").submit("another", "Another visitor's", lambda *_: not held.wait(60))
     page.slider(key="studio.temperature").set_value(0.0).run()
     last = shown["studio.restore"][-1]
     preview = services.display(last["id"])
     assert (last["title"], preview.shape) == ("Restored", (100, 120, 3)) and last["id"] not in services.store()
+    held.set()
     until_idle(page)
     assert titles(shown["studio.restore"]) == ["Original", "Draws", "Where the draws differ", "Restored"]
     original, draws, veil, restored = shown["studio.restore"]
@@ -170,6 +188,13 @@ def test_restoring_shows_a_window_first_and_then_all(page, shown):
     result = denoisers.load("invdn", path).denoise(services.store().pixels(original["id"]), samples=8, temperature=0.0)
     np.testing.assert_allclose(services.store().pixels(restored["id"]), result.image, atol=2e-3)
     np.testing.assert_allclose(preview.astype(int), services.display(restored["id"]), atol=1)
+
+
+def test_what_is_ready_at_once_is_shown_at_once(page, instant, shown):
+    page = turn(page, "generate")
+    assert titles(shown["studio.generate"]) == ["Original", "Generated"] and "bright part is ready" not in said(page)
+    next(b for b in page.button if b.label == "Make the set").click().run()
+    assert "set" in state(page)["studio"]["kept"]
 
 
 def test_the_sliders_of_restoring_change_the_picture(page, shown):
