@@ -52,6 +52,23 @@ class Denoiser:
 
         return CACHE.get(self.name, self.weights, self.device)
 
+    def _tools(self) -> dict:
+        """What a method is given besides the picture and its parameters."""
+        tools = {"network": self.network} if self.spec.needs_weights else {}
+        return tools | ({"device": self.device} if self.spec.needs_weights or self.spec.trains else {})
+
+    def level(self, picture, noise, cancelled=None) -> float:
+        """The noise level that the method works with where none is given, image units.
+
+        Args:
+            picture: H x W x C float32 in [0, 1].
+            noise: what ``noise.describe_noise`` found in it. A method with a ``level`` of its own may correct that.
+            cancelled: as for ``denoise``.
+        """
+        if not hasattr(self.module, "level"):
+            return noise.sigma
+        return self.module.level(picture, noise, run=Run(cancelled=cancelled), **self._tools())
+
     def denoise(self, image, reference=None, on_progress=None, cancelled=None, **params) -> Result:
         """Remove the noise from a picture.
 
@@ -70,13 +87,10 @@ class Denoiser:
         began = time.perf_counter()
         run.step(0.0)
         if "sigma" in params and params["sigma"] is None:
-            from .noise import estimate_sigma
+            from .noise import describe_noise
 
-            params["sigma"] = estimate_sigma(picture)
-        given = {"network": self.network} if self.spec.needs_weights else {}
-        if self.spec.needs_weights or self.spec.trains:
-            given["device"] = self.device
-        restored, extras = apply(self.module, picture, run=run, **given, **params)
+            params["sigma"] = self.level(picture, describe_noise(picture), cancelled)
+        restored, extras = apply(self.module, picture, run=run, **self._tools(), **params)
         seconds = time.perf_counter() - began
         if reference is not None:
             from .metrics import psnr, ssim

@@ -69,8 +69,9 @@ def read_ours(name: str, tag: str):
         raise WeightsError(f"{facts['file']} is damaged: its SHA-256 is not the one in the catalogue. Fetch it again.")
     network = build(facts["architecture"], **facts["arguments"])
     network.load_state_dict({k: v.float() for k, v in load(data).items()}, strict=True)
-    if "grey_noise" in facts:
-        network.grey_noise = facts["grey_noise"]
+    for fact in ("grey_noise", "discrepancy"):
+        if fact in facts:
+            setattr(network, fact, facts[fact])
     return network
 
 

@@ -136,10 +136,10 @@ def start(picture: str, name: str, params: dict, device: str, weights: str | Non
 
     def work(on_progress, cancelled):
         given = dict(params)
-        if given.get("sigma", 0) is None:
-            given["sigma"] = sigma(picture)  # kept, so that ten filters estimate once
         denoiser = model(name, weights, device)
         pixels = store().pixels(picture)
+        if given.get("sigma", 0) is None:
+            given["sigma"] = denoiser.level(pixels, noise(picture), cancelled)  # ten filters measure the noise once
         result = denoiser.denoise(pixels, on_progress=on_progress, cancelled=cancelled, **given)
         title = denoiser.spec.title
         info = describe(result.image, title) | {

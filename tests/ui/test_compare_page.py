@@ -199,6 +199,17 @@ def test_a_result_that_comes_while_the_page_is_drawn_is_shown(page, monkeypatch)
     assert layers == ["Original", "Wavelet shrinkage"]
 
 
+def test_on_automatic_each_method_makes_of_the_measured_noise_what_it_will(page, monkeypatch):
+    level = denoisers.Denoiser.level
+    monkeypatch.setattr(
+        denoisers.Denoiser, "level", lambda self, *given: level(self, *given) / (2 if self.name == "tv" else 1)
+    )
+    page = until_idle(press(choose(page, "tv", "wavelet"), "Denoise with 2"))
+    found = {services.store().info(i)["denoiser"]: services.store().info(i)["params"] for i in state(page)["runs"]}
+    read = services.sigma(state(page)["picture"])
+    assert found["wavelet"]["sigma"] == read and found["tv"]["sigma"] == read / 2
+
+
 def test_nothing_is_computed_twice(page, photo, monkeypatch):
     until_idle(press(choose(page, "wavelet"), "Denoise with 1"))
     monkeypatch.setattr(services, "model", lambda *_: pytest.fail("computed again"))
