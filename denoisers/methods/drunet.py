@@ -30,19 +30,21 @@ def level(image, noise, *, run, network, device) -> float:
     """The noise level to tell, image units, where ``noise`` was found in the picture.
 
     Texture may pass for a camera's noise. Told too much, the network takes texture away as well, but less of it than
-    it was told: the level falls until what is taken is as strong as ``network.discrepancy`` asks (the discrepancy
+    it was told: the level falls until it is no more than ``network.discrepancy`` times what is taken (the discrepancy
     principle: V. A. Morozov, 1966). White noise is told from texture anyhow, and weights for white noise leave much of
     a camera's in the picture: neither is settled so.
     """
     if noise.method == "chen" or noise.sigma == 0 or not hasattr(network, "discrepancy"):
         return noise.sigma
     sigma, parts = noise.sigma, sample(image)
+    darkest_first = np.argsort(np.concatenate([part.mean(-1).ravel() for part in parts]), kind="stable")
     for _ in range(ROUNDS):
         taken = [part - run_network(network, part, run, device=device, sigma=sigma) for part in parts]
-        found = network.discrepancy * float(np.sqrt(np.mean([np.square(t).mean() for t in taken])))
-        if found > SETTLED * sigma:
+        power = np.concatenate([np.square(t).mean(-1).ravel() for t in taken])[darkest_first]
+        found = max(float(quarter.mean()) for quarter in np.array_split(power, 4)) ** 0.5  # noise goes with brightness
+        if network.discrepancy * found > SETTLED * sigma:
             break
-        sigma = found
+        sigma = network.discrepancy * found
     return sigma
 
 

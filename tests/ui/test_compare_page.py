@@ -84,8 +84,15 @@ def state(page):
     return page.session_state["workspace"].state
 
 
-class Obedient:
-    """Stands in for a denoiser that takes for ever, and stops when it is told to."""
+class StandIn:
+    """What the page asks of a denoiser besides the result."""
+
+    def level(self, pixels, noise, cancelled):
+        return noise.sigma
+
+
+class Obedient(StandIn):
+    """Takes for ever, and stops when it is told to."""
 
     def denoise(self, pixels, on_progress, cancelled, **params):
         while not cancelled():
@@ -143,7 +150,7 @@ def test_a_run_is_cancelled_and_can_be_run_again(page, monkeypatch):
 
 
 def test_a_failed_run_says_why(page, monkeypatch):
-    class Refuses:
+    class Refuses(StandIn):
         def denoise(self, *_, **__):
             raise DenoiserError("There is no room for it.")
 
