@@ -335,7 +335,8 @@ def tell_noise(space, place, size: str):
     words = next(word for limit, word in LEVELS if sigma < limit)
     place.markdown(
         f"{size} **{words.capitalize()}**: about {sigma:.1f} of 255.",
-        help="The standard deviation of the noise, estimated from the picture. It presets every denoiser's strength.",
+        help="The standard deviation of the noise, estimated from the picture. It presets the strength of all "
+        "denoisers that can be told. Texture may pass for noise: DRUNet looks again, and lowers it if it finds less.",
     )
 
 
