@@ -123,6 +123,11 @@ class Team:
         distributed.broadcast(tensor, 0)
         return tensor.tolist()
 
+    def leave(self):
+        """Ends the connections. Left to the end of the process, their threads now and then abort it."""
+        if self.world > 1:
+            distributed.destroy_process_group()
+
 
 def begun(recipe: Recipe, run: Path, device: str) -> Recipe:
     """A recipe on a device, but with the network of the size that the run began with, maybe on another device.
@@ -293,6 +298,7 @@ def train(
     end = dict(step=step, seconds=round(seconds, 1), megapixels=round(pixels / 1e6, 2), date=f"{date.today()}")
     events.write("end", reason=reason, **end)
     (run / "stop").unlink(missing_ok=True)
+    team.leave()
     return run / "average.safetensors"
 
 
