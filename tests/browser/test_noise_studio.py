@@ -74,7 +74,8 @@ def test_from_the_picture_to_a_restored_one(page):
         expect(page.get_by_role("heading", name=words)).to_be_visible()
     images = page.locator("img[src*='/tiles/']")
     expect(images).to_have_count(3)
-    assert images.evaluate_all("all => all.every(image => image.complete && image.naturalWidth > 0)")
+    for image in images.all():
+        expect(image).not_to_have_js_property("naturalWidth", 0)
     expect(page.get_by_text("Draws differ by")).to_be_visible(timeout=WAIT)
     expect(page.get_by_role("button", name="Play")).to_be_visible()
     with page.expect_download() as download:
