@@ -50,16 +50,34 @@ def test_a_level_falls_until_it_is_taken(picture):
     assert settle(picture, network) == pytest.approx(0.024, rel=1e-4) and len(network.told) == 2
 
 
-def test_the_noisiest_quarter_of_the_brightness_counts(picture):
+class Partial(Taker):
+    """Takes nothing away but ``where``; there 0.95 of what it is told, or elsewhere ``rest``."""
+
+    def __init__(self, where, rest=0.0):
+        super().__init__(0.95)
+        self.where, self.rest = torch.from_numpy(where), rest
+
+    def forward(self, x, sigma):
+        all_of_it, most = super().forward(x, sigma), self.most
+        self.most = self.rest
+        little, self.most = super().forward(x, sigma), most
+        return torch.where(self.where, all_of_it, little)
+
+
+@pytest.fixture
+def ramp():
+    """Brighter from left to right: a quarter of the brightness is a quarter of the columns."""
+    return np.linspace(0, 1, 64 * 128 * 3, dtype=np.float32).reshape(128, 64, 3).transpose(1, 0, 2)
+
+
+def test_the_noisiest_quarter_of_the_brightness_counts(ramp):
     """Black hides noise: a night picture is no cleaner for it."""
+    assert settle(ramp, Partial(np.arange(128) >= 96)) == 0.1
 
-    class Bright(Taker):
-        def forward(self, x, sigma):
-            y = super().forward(x, sigma)
-            return torch.where(x.mean(1, keepdim=True) > np.quantile(picture.mean(-1), 0.75), y, x)
 
-    network = Bright(0.95, most=0.02)
-    assert settle(picture, network) == pytest.approx(0.024, rel=1e-2)
+def test_what_is_taken_from_less_than_half_of_each_brightness_is_texture(ramp):
+    network = Partial(np.arange(64)[:, None] < 16, rest=0.02)
+    assert settle(ramp, network) == pytest.approx(0.024, rel=1e-4)
 
 
 def test_it_ends_where_nothing_is_found(picture):
@@ -80,7 +98,9 @@ def test_a_large_picture_is_settled_by_parts_of_it_and_can_be_stopped():
     parts = drunet.sample(large)
     assert [part.shape for part in parts] == 4 * [(192, 192, 3)]
     np.testing.assert_array_equal(parts[1], large[225 - 96 : 225 + 96, 900 - 96 : 900 + 96])
-    assert [part.shape for part in drunet.sample(large[:8].repeat(20, 1))] == 4 * [(8, 192, 3)]
+    strip = large[:8].repeat(20, 1)
+    assert [part.shape for part in drunet.sample(strip)] == 4 * [(8, 192, 3)]
+    assert settle(strip, Taker(0.95)) == settle(large[:1, :2], Taker(0.95)) == 0.1
     with pytest.raises(Cancelled):
         settle(large, Taker(0.5), run=Run(cancelled=lambda: True))
 

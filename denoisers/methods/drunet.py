@@ -22,6 +22,7 @@ SPEC = DenoiserSpec(
 
 
 SIDE = 192  # of the four parts by which a large picture's level is settled
+BLOCK = 16  # in which what is taken away is measured
 ROUNDS = 6  # that lower the level at most: a picture without noise needs the most
 SETTLED = 0.97  # a level that would fall by less stays
 
@@ -31,21 +32,35 @@ def level(image, noise, *, run, network, device) -> float:
 
     Texture may pass for a camera's noise. Told too much, the network takes texture away as well, but less of it than
     it was told: the level falls until it is no more than ``network.discrepancy`` times what is taken (the discrepancy
-    principle: V. A. Morozov, 1966). White noise is told from texture anyhow, and weights for white noise leave much of
-    a camera's in the picture: neither is settled so.
+    principle: V. A. Morozov, 1966). A camera's noise goes with brightness and texture does not fill a picture, so what
+    counts is the calmer half of the noisiest quarter of the brightness. White noise is told from texture anyhow, and
+    weights for white noise leave much of a camera's in the picture: neither is settled so.
     """
     if noise.method == "chen" or noise.sigma == 0 or not hasattr(network, "discrepancy"):
         return noise.sigma
     sigma, parts = noise.sigma, sample(image)
-    darkest_first = np.argsort(np.concatenate([part.mean(-1).ravel() for part in parts]), kind="stable")
+    darkest_first = np.argsort(np.concatenate([blocks(part) for part in parts]), kind="stable")
+    quarters = np.array_split(darkest_first, min(4, darkest_first.size))
     for _ in range(ROUNDS):
         taken = [part - run_network(network, part, run, device=device, sigma=sigma) for part in parts]
-        power = np.concatenate([np.square(t).mean(-1).ravel() for t in taken])[darkest_first]
-        found = max(float(quarter.mean()) for quarter in np.array_split(power, 4)) ** 0.5  # noise goes with brightness
+        power = np.concatenate([blocks(np.square(t)) for t in taken])
+        found = max(float(calmer_half(power[quarter]).mean()) for quarter in quarters) ** 0.5
         if network.discrepancy * found > SETTLED * sigma:
             break
         sigma = network.discrepancy * found
     return sigma
+
+
+def blocks(picture) -> np.ndarray:
+    """The means of a picture's blocks, all channels together; what fills no block is left out."""
+    h, w = picture.shape[:2]
+    side = min(BLOCK, h, w)
+    whole = picture[: h // side * side, : w // side * side].mean(-1)
+    return whole.reshape(h // side, side, w // side, side).mean((1, 3)).ravel()
+
+
+def calmer_half(values) -> np.ndarray:
+    return np.sort(values)[: (values.size + 1) // 2]
 
 
 def sample(image) -> list[np.ndarray]:
