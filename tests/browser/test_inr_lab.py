@@ -95,7 +95,7 @@ def test_a_fit_is_watched_stopped_by_rule_and_compared(page):
     print(f"noise level to picture: {[round(t) for t in times]} ms")
     assert times[-2] < 150, times  # one of eight may meet another program that holds the processor
     expect(page.get_by_text("noise level 28.0")).to_be_visible(timeout=WAIT)
-    assert page.get_by_text(DONE).is_visible()
+    expect(page.get_by_text(DONE)).to_be_visible()
 
     scrub.focus()
     scrub.press("Home")
