@@ -51,17 +51,14 @@ def test_a_level_falls_until_it_is_taken(picture):
 
 
 class Partial(Taker):
-    """Takes nothing away but ``where``; there 0.95 of what it is told, or elsewhere ``rest``."""
+    """Takes away 0.95 of what it is told ``where``, and ``rest`` at most elsewhere."""
 
     def __init__(self, where, rest=0.0):
         super().__init__(0.95)
-        self.where, self.rest = torch.from_numpy(where), rest
+        self.where, self.elsewhere = torch.from_numpy(where), Taker(0.95, rest)
 
     def forward(self, x, sigma):
-        all_of_it, most = super().forward(x, sigma), self.most
-        self.most = self.rest
-        little, self.most = super().forward(x, sigma), most
-        return torch.where(self.where, all_of_it, little)
+        return torch.where(self.where, super().forward(x, sigma), self.elsewhere(x, sigma))
 
 
 @pytest.fixture
