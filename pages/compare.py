@@ -35,7 +35,12 @@ with main:
 # First of all: what is below may wait, right after the start of the server for seconds.
 shown = compare.finished(space)
 with viewer:
-    comparison_viewer(compare.layers(space, shown), key="viewer", storage=f"{space.name}-{space['picture']}")
+    comparison_viewer(
+        compare.layers(space, shown),
+        key="viewer",
+        view=compare.front(space, shown),
+        storage=f"{space.name}-{space['picture']}",
+    )
 with side:
     go, progress = st.container(), st.container(key="progress", gap="small")
     chosen = compare.choose(space)

@@ -242,7 +242,7 @@ def is_asked(space, name: str, kept: dict) -> bool:
 
 def start(space, chosen: dict, device: str):
     """Queue the chosen denoisers. Why some cannot start is kept until the next start, and the others go on."""
-    runs = dict(space["runs"])
+    runs, latest = dict(space["runs"]), []
     refused = st.session_state["refused"] = []
     for name, kept in chosen.items():
         try:
@@ -254,7 +254,8 @@ def start(space, chosen: dict, device: str):
             refused.append(f"{name}: {error}")
         else:
             runs[item] = run | {"title": describe_run(spec, run)}
-    space.update(runs=runs)
+            latest.append(item)
+    space.update(runs=runs, latest=latest)
 
 
 def describe_run(spec, run: dict) -> str:
@@ -312,6 +313,11 @@ def layers(space, results: list[str]) -> list[dict]:
         {"id": i, "title": t, "subtitle": subtitle(i), "width": size["width"], "height": size["height"]}
         for i, t in answer
     ]
+
+
+def front(space, results: list[str]) -> dict:
+    """What the viewer turns to: what was asked for last; of several, the first choice that is ready."""
+    return next(({"right": item} for item in space["latest"] if item in results), {})
 
 
 def describe(space):

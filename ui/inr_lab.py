@@ -569,7 +569,8 @@ def to_compare(space, item: str, chosen: int):
     if info["picture"] != space["picture"]:
         name = digest("compare", space.name, info["picture"])[:22]
     state = space.state if name == space.name else space.EMPTY | store.workspace(name)
-    state |= {"picture": info["picture"], "reference": info["reference"], "runs": state["runs"] | {result: run}}
+    runs = state["runs"] | {result: run}
+    state |= {"picture": info["picture"], "reference": info["reference"], "runs": runs, "latest": [result]}
     if name != space.name:
         state["lab"] = {"fits": [item], "shown": item}
     store.save_workspace(name, state)

@@ -13,9 +13,10 @@ class Workspace:
 
     Keys: ``picture`` and ``reference`` (item ids or None); ``chosen`` (method name -> ``weights`` and ``params``,
     in library units; None before the first choice); ``runs`` (item id -> ``title``, ``name``, ``weights``,
-    ``params`` and ``device``, all that was asked for, in order, whether or not its result is there yet); ``files``
-    (method name -> paths of the visitor's own weight files for it); ``lab``, ``studio`` and ``training`` (what
-    the INR Lab, the Noise studio and the Train page keep, see there).
+    ``params`` and ``device``, all that was asked for, in order, whether or not its result is there yet); ``latest``
+    (the items of ``runs`` that were asked for together, last of all); ``files`` (method name -> paths of the visitor's
+    own weight files for it); ``lab``, ``studio`` and ``training`` (what the INR Lab, the Noise studio and the Train
+    page keep, see there).
     """
 
     EMPTY = {
@@ -23,6 +24,7 @@ class Workspace:
         "reference": None,
         "chosen": None,
         "runs": {},
+        "latest": [],
         "files": {},
         "lab": {},
         "studio": {},

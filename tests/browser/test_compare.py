@@ -17,6 +17,7 @@ from viewer_helpers import serve_grainwise
 
 import denoisers
 from denoisers.networks import build
+from ui import services
 from ui.tiles import max_level
 
 ROOT = Path(__file__).parents[2]
@@ -128,14 +129,19 @@ def test_the_recipe_of_a_sample_says_its_noise(page, address):
     assert facts["noise"]["model"] == "camera" and len(facts["image_sha256"]) == 64
 
 
-def test_the_newest_result_is_shown_beside_the_picture(page, photo):
+def test_of_what_was_asked_for_last_the_first_choice_is_shown_beside_the_picture(page, photo):
     upload(page, photo)
     page.get_by_text("128 × 128 pixels").wait_for()
     expect(page.locator(".divider")).to_be_hidden()
     run(page)
     expect(page.locator(".divider")).to_be_visible()
+    expect(page.locator("select.right option")).to_have_count(4, timeout=WAIT)
     expect(page.locator(".tag-a")).to_contain_text("Original")
-    expect(page.locator(".tag-b")).not_to_contain_text("Original")
+    expect(page.locator(".tag-b")).to_contain_text(denoisers.spec(services.first_choices()[0]).title)
+    page.get_by_text("Classical filters").click()
+    page.get_by_test_id("stExpander").get_by_text("Wavelet").first.click()
+    page.get_by_role("button", name="Denoise with 1").click()
+    expect(page.locator(".tag-b")).to_contain_text("Wavelet", timeout=WAIT)
 
 
 def paste(page, data):

@@ -43,8 +43,9 @@ def comparison_viewer(
 
     ``view`` may hold any of ``mode``, ``left``, ``right`` (layer ids), ``split`` (0..1), ``gain``, ``signed`` (the
     difference, with grey where the two are equal, not its absolute value) and ``frame``: it is where a user starts who
-    has no view stored for this image, and with ``"force": True`` it is applied whenever it changes. ``storage`` names
-    what the view belongs to (workspace and image); without it the key does.
+    has no view stored for this image, and with ``"force": True`` it is applied whenever it changes. When layers are
+    added, a user who has chosen no side is turned to ``right``, without it to the last. ``storage`` names what the view
+    belongs to (workspace and image); without it the key does.
 
     The result has all of these and ``centre`` (x and y as fractions of the image) and ``zoom`` (1.0 is 100 %).
     ``centre`` and ``zoom`` are those of the last change of any of the others; with ``follow`` also of the last time the

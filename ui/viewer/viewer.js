@@ -63,7 +63,7 @@ class Viewer {
       if (stored) this.report()
     } else {
       if (data.view.force && asked !== this.asked) Object.assign(this.state, data.view)
-      this.settle(before)
+      this.settle(before, data.view.right)
     }
     this.asked = asked
     this.render()
@@ -87,7 +87,7 @@ class Viewer {
 
   // Keep both sides on an image that exists: the same id, else the same title (new parameters give a new id), else
   // the same place in the list.
-  settle(before) {
+  settle(before, right) {
     const find = (id, fallback) => {
       if (this.layer(id)) return id
       const index = before.findIndex((layer) => layer.id === id)
@@ -96,8 +96,10 @@ class Viewer {
     }
     this.state.left = find(this.state.left, this.layers[0])
     this.state.right = find(this.state.right, this.layers.at(-1))
-    // Until someone chooses a side, the newest result is what they are waiting to see.
-    if (before.length && this.layers.length > before.length && !this.chosen) this.state.right = this.layers.at(-1).id
+    // Until someone chooses a side, what is new is what they are waiting to see: what Python names, or the last.
+    if (before.length && this.layers.length > before.length && !this.chosen) {
+      this.state.right = (this.layer(right) || this.layers.at(-1)).id
+    }
     this.state.grid &&= [...new Set(this.state.grid.map((id) => find(id, this.layers[0])))]
     if (!MODES.some(([mode]) => mode === this.state.mode)) this.state.mode = "split"
     if (!GAINS.includes(this.state.gain)) this.state.gain = START.gain
