@@ -11,6 +11,7 @@ import denoisers
 
 from . import own_weights
 from .errors import DenoiserError, ParameterError
+from .images.writing import FORMATS
 from .own_weights import is_file
 
 
@@ -25,21 +26,44 @@ def list_methods(args):
                 print(f"{'':14} --{p.name} ({p.unit or p.kind}, default {default}): {p.help}")
 
 
-def method_params(spec, rest: list[str]) -> dict:
-    """``--name value`` pairs of the command line, in library units."""
+def method_params(spec, args) -> dict:
+    """What the command line says of the method's parameters, in library units."""
     known = {p.name: p for p in spec.params}
-    params = {}
-    rest = [part for word in rest for part in (word.split("=", 1) if word.startswith("--") else [word])]
-    while rest:
-        flag, *rest = rest
-        name = flag.removeprefix("--")
-        if not flag.startswith("--") or name not in known:
-            raise ParameterError(f"{spec.name} has no option {flag}; it has {', '.join('--' + n for n in known)}.")
-        if not rest:
-            raise ParameterError(f"{flag} needs a value.")
-        value, *rest = rest
-        params[name] = known[name].parse(value)
-    return params
+    if unknown := [*(f"--{name}" for name, _ in args.params if name not in known), *args.rest]:
+        raise ParameterError(f"{spec.name} has no option {unknown[0]}; it has {', '.join('--' + n for n in known)}.")
+    return {name: known[name].parse(value) for name, value in args.params}
+
+
+def add_params(command):
+    """``--name value`` of every method's parameters: which method it is, and has, is known only when all is read."""
+    for name in sorted({param.name for method in denoisers.names() for param in denoisers.spec(method).params}):
+        command.add_argument(
+            f"--{name}",
+            action="append",
+            dest="params",
+            default=[],
+            type=lambda value, name=name: (name, value),
+            help=argparse.SUPPRESS,
+        )
+
+
+def targets(args, name: str) -> list[Path]:
+    """Where each result goes. ParameterError, before there is any work, if one cannot go there."""
+    out = Path(args.output)
+    if len(args.inputs) > 1 or out.is_dir() or not out.suffix:
+        paths = map(Path, args.inputs)
+        found = [out / f"{p.stem}.{name}{p.suffix if p.suffix.lower() in FORMATS else '.png'}" for p in paths]
+    else:
+        found = [out]
+    for place, target in enumerate(found):
+        if target in found[:place]:
+            one, other = args.inputs[found.index(target)], args.inputs[place]
+            raise ParameterError(f"{one} and {other} would both become {target}. Give each an output of its own.")
+        if target.suffix.lower() not in FORMATS:
+            raise ParameterError(f"{target}: {target.suffix} is no format that we write; use {', '.join(FORMATS)}.")
+    for target in found:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    return found
 
 
 def recipe(path: Path, spec_name: str, weights, params: dict) -> dict:
@@ -54,39 +78,35 @@ def recipe(path: Path, spec_name: str, weights, params: dict) -> dict:
 
 
 def denoise(args):
-    rest, weights, noise = args.rest, args.weights, None
+    weights, noise = args.weights, None
     if args.recipe:
         facts = json.loads(Path(args.recipe).read_text())
-        if rest:
-            raise ParameterError(f"{rest[0]}: a recipe already says every parameter.")
+        if given := [*(f"--{name}" for name, _ in args.params), *args.rest]:
+            raise ParameterError(f"{given[0]}: a recipe already says every parameter.")
         for path in args.inputs:
             digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
             if digest != facts["image_sha256"]:
                 raise DenoiserError(f"{path} is not the picture of the recipe: its SHA-256 starts with {digest[:12]}.")
         if "fit" in facts:
             return refit(args, facts)
-        name, weights, params = facts["denoiser"], facts.get("weights"), facts["params"]
+        name, params = facts["denoiser"], facts["params"]
+        weights = weights or facts.get("weights")  # a file of one's own may lie elsewhere here
         noise = facts.get("noise")
     elif args.denoiser:
         name = args.denoiser
-        params = method_params(denoisers.spec(name), rest)
+        params = method_params(denoisers.spec(name), args)
     elif is_file(weights):
         name, _ = own_weights.read(weights)
-        params = method_params(denoisers.spec(name), rest)
+        params = method_params(denoisers.spec(name), args)
     else:
         raise ParameterError("Name a denoiser with -d, give a --recipe, or a file of --weights.")
-    out = Path(args.output)
-    many = len(args.inputs) > 1 or out.is_dir() or not out.suffix
-    if many:
-        out.mkdir(parents=True, exist_ok=True)
     model = denoisers.load(name, weights, args.device)
-    failed = 0
-    for path in map(Path, args.inputs):
+    places, failed = targets(args, name), 0
+    for path, target in zip(map(Path, args.inputs), places, strict=True):
         try:
             picture = denoisers.images.read(path)
             pixels = denoisers.noise.add_noise(picture.pixels, **noise) if noise else picture.pixels
             result = model.denoise(pixels, on_progress=None if args.quiet else progress(path.name), **params)
-            target = out / f"{path.stem}.{name}{path.suffix}" if many else out
             denoisers.images.write(target, result.image, like=picture)
             if args.save_recipe:
                 facts = recipe(path, name, model.weights, result.params)
@@ -107,15 +127,12 @@ def refit(args, facts):
     from .engine.device import pick_device
     from .run import Run
 
-    path, out = Path(args.inputs[0]), Path(args.output)
+    path, (out, *_) = Path(args.inputs[0]), targets(args, "inr")
     picture = denoisers.images.read(path)
     noise = facts["noise"]
     pixels = denoisers.noise.add_noise(picture.pixels, **noise) if noise else picture.pixels
     report = None if args.quiet else progress(path.name)
     restored = inr.replay(pixels, facts, pick_device(args.device), Run(report))
-    if out.is_dir() or not out.suffix:
-        out.mkdir(parents=True, exist_ok=True)
-        out = out / f"{path.stem}.inr{path.suffix}"
     whole = restored.shape[:2] == picture.samples.shape[:2]
     denoisers.images.write(out, restored, like=picture if whole else None)
     if not args.quiet:
@@ -143,7 +160,7 @@ def train(args):
 def batch(args):
     from .jobs.batch import batch
 
-    params = method_params(denoisers.spec(args.denoiser), args.rest)
+    params = method_params(denoisers.spec(args.denoiser), args)
     options = dict(weights=args.weights, device=args.device, reference=args.reference, events=args.events)
     reason = batch(args.source, args.output, args.denoiser, params, **options)
     print(f"{reason.capitalize()}: {args.output}", file=sys.stderr)
@@ -168,9 +185,8 @@ def main(argv=None) -> int:
     lister = commands.add_parser("list", help="the denoisers that can run here")
     lister.add_argument("-v", "--verbose", action="store_true", help="with parameters and citations")
     lister.set_defaults(run_command=list_methods)
-    runner = commands.add_parser(
-        "denoise", help="denoise pictures", epilog="Any parameter of the method: --NAME VALUE (see list -v)."
-    )
+    epilog = "Any parameter of the method: --NAME VALUE (see list -v)."
+    runner = commands.add_parser("denoise", help="denoise pictures", epilog=epilog, allow_abbrev=False)
     runner.add_argument("inputs", nargs="+", metavar="IN")
     runner.add_argument("-d", "--denoiser", help="a name from list")
     runner.add_argument("-o", "--output", required=True, help="file, or folder for several pictures")
@@ -179,11 +195,13 @@ def main(argv=None) -> int:
     runner.add_argument("--recipe", help="JSON saved from the app or by --save-recipe: repeat it exactly")
     runner.add_argument("--save-recipe", action="store_true", help="write a recipe beside each result")
     runner.add_argument("-q", "--quiet", action="store_true")
+    add_params(runner)
     runner.set_defaults(run_command=denoise)
     batcher = commands.add_parser(
         "batch",
         help="denoise a folder or a zip, a row of scores a picture; goes on where it stopped",
-        epilog="Any parameter of the method: --NAME VALUE (see list -v).",
+        epilog=epilog,
+        allow_abbrev=False,
     )
     batcher.add_argument("source", help="folder or zip of pictures")
     batcher.add_argument("-d", "--denoiser", required=True, help="a name from list")
@@ -192,6 +210,7 @@ def main(argv=None) -> int:
     batcher.add_argument("--weights", help="a tag, default: the method's first; or a file of yours")
     batcher.add_argument("--device", default="auto", help="auto, cpu, cuda:0, mps")
     batcher.add_argument("--events", help="file to which progress is added, a JSON object a line")
+    add_params(batcher)
     batcher.set_defaults(run_command=batch)
     trainer = commands.add_parser("train", help="train a network from a recipe")
     trainer.add_argument("recipe", help="a TOML file, or the name of one that comes with Grainwise: drunet.awgn")

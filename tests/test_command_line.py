@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -83,7 +84,45 @@ def test_several_pictures_go_on_past_a_bad_one(photo, tmp_path, capsys):
     assert (tmp_path / "out" / "photo.nlm.png").exists() and "bad.png" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("extra", [["-d", "none"], ["-d", "nlm", "--blur", "3"], ["-d", "nlm", "--sigma"], []])
+@pytest.mark.parametrize(
+    "extra",
+    [["-d", "none"], ["-d", "nlm", "--blur", "3"], ["-d", "nlm", "--patch_size"], ["-d", "nlm", "--overlap", "3"], []],
+)
 def test_wrong_calls_say_so(photo, tmp_path, extra, capsys):
-    assert main(["denoise", str(photo), "-o", str(tmp_path / "o.png"), *extra]) == 2
-    assert "error:" in capsys.readouterr().err and not (tmp_path / "o.png").exists()
+    try:
+        code = main(["denoise", str(photo), "-o", str(tmp_path / "o.png"), *extra])
+    except SystemExit as error:  # what argparse itself refuses
+        code = error.code
+    assert code == 2 and "error:" in capsys.readouterr().err and not (tmp_path / "o.png").exists()
+
+
+def test_every_parameter_of_every_method_can_be_given(photo, tmp_path, monkeypatch):
+    """In any place, and under its own name: argparse is fond of taking --h for --help."""
+    given = {}
+    nothing = SimpleNamespace(weights=None, denoise=lambda pixels, on_progress, **params: given.update(params) or 1 / 0)
+    monkeypatch.setattr(denoisers, "load", lambda *_: nothing)
+    for name in denoisers.names():
+        spec = denoisers.spec(name)
+        params = {p.name: p for p in spec.params}
+        values = spec.resolve({key: p.min if p.default is None else p.default for key, p in params.items()})
+        words = [word for key, value in values.items() for word in (f"--{key}", str(params[key].shown(value)).lower())]
+        given.clear()
+        with pytest.raises(ZeroDivisionError):
+            main(["denoise", "-d", name, *words, "-o", str(tmp_path / "o.png"), str(photo)])
+        assert spec.resolve(given) == pytest.approx(values)
+
+
+def test_what_cannot_be_written_is_told_before_there_is_any_work(photo, tmp_path, capsys):
+    twin = tmp_path / "twin" / photo.name
+    twin.parent.mkdir()
+    twin.write_bytes(photo.read_bytes())
+    words = ["denoise", str(photo), "-d", "wavelet", "-q", "-o"]
+    assert main([*words, str(tmp_path / "o.gif")]) == 2 and "no format that we write" in capsys.readouterr().err
+    both = ["denoise", str(photo), str(twin), "-d", "wavelet", "-o", str(tmp_path / "out")]
+    assert main(both) == 2 and "would both become" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    odd = twin.with_suffix(".jfif")
+    twin.rename(odd)
+    assert main([*words, str(tmp_path / "new" / "folder" / "o.png")]) == 0
+    assert main(["denoise", str(odd), "-d", "wavelet", "-q", "-o", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out" / "photo.wavelet.png").exists()

@@ -19,6 +19,7 @@ import denoisers
 from denoisers import benchmark
 from denoisers.errors import DenoiserError
 from denoisers.jobs import Job, JobError, Jobs, NotAllowed, Status, Visitor, kinds
+from denoisers.jobs.batch import working_folder
 from denoisers.jobs.settings import from_environment
 from denoisers.jobs.store import Store
 from denoisers.metrics import PROTOCOL
@@ -524,7 +525,9 @@ def results(run: Path) -> list[dict]:
             with zipfile.ZipFile(run / "result.zip") as archive:
                 text = archive.read("results.csv").decode()
         else:
-            text = (run / "result" / "results.csv").read_text(encoding="utf-8")
+            folders = (working_folder(run / name) for name in ("result", "result.zip"))
+            folder = next((f for f in folders if f.is_dir()), run)
+            text = (folder / "results.csv").read_text(encoding="utf-8")
     except FileNotFoundError:  # it has not begun, or packs just now
         return []
     return list(csv.DictReader(io.StringIO(text)))

@@ -1,10 +1,12 @@
 """Denoise a folder or a zip of pictures into a folder or a zip, one row a picture in ``results.csv``.
 
-Stopped or killed at any moment, the same call goes on after the last row: a picture is written before its row.
+Stopped or killed at any moment, the same call goes on after the last row: a picture is written before its row. That it
+is the same is told by ``call.json``.
 """
 
 import csv
 import io
+import json
 import os
 import shutil
 import threading
@@ -17,12 +19,17 @@ from ..errors import Cancelled, DataError, DenoiserError, ImageError
 from ..images import MAX_BYTES, encode, read
 from ..images.writing import FORMATS
 from ..metrics import psnr, ssim
+from ..weights import fingerprint
 from . import archive
 
 COLUMNS = ["picture", "result", "width", "height", "sigma_of_255", "psnr_before", "psnr", "ssim", "seconds", "error"]
 """``result`` is empty where there is none; ``error`` says why, or why there are no scores."""
 GIGABYTES = 100
 """Largest zip read, unpacked."""
+
+
+CALL = "call.json"
+"""What was asked for: denoiser, parameters in library units, weights, and whether there were references."""
 
 
 class Folder:
@@ -71,6 +78,31 @@ def open_source(path):
     if not source.names:
         raise DataError(f"'{path}' holds no PNG, JPEG, TIFF, WebP or BMP picture.")
     return source
+
+
+def working_folder(output: Path) -> Path:
+    """Where results come while a batch works: of a zip, a folder beside it that goes when it is packed."""
+    return output.with_name(f"{output.name}.unpacked") if output.suffix == ".zip" else output
+
+
+def check_same(output: Path, found: str | None, call: dict):
+    """DataError if what ``output`` holds was made otherwise. found: its ``call.json``, None where it has none."""
+    if found is None or json.loads(found) != call:
+        raise DataError(f"'{output}' holds results of another denoiser, or of other settings. Name another output.")
+
+
+def check_packed(output: Path, call: dict, names: list[str]):
+    """DataError if the zip that is there already is not what the call would make."""
+    try:
+        with zipfile.ZipFile(output) as packed:
+            inside = packed.namelist()
+            check_same(output, packed.read(CALL).decode() if CALL in inside else None, call)
+            rows = csv.DictReader(io.StringIO(packed.read("results.csv").decode()))
+            known = {row["picture"] for row in rows}
+    except archive.DAMAGE as error:
+        raise archive.ArchiveError(f"'{output}' is no zip file that can be read: {error}.") from error
+    if lacking := len(set(names) - known):
+        raise DataError(f"'{output}' is packed already, without {lacking} of the pictures. Name another output.")
 
 
 class Table:
@@ -123,33 +155,39 @@ def batch(source, output, denoiser: str, params: dict, *, weights=None, device="
 
     Args:
         source: folder or zip; folders within are kept.
-        output: folder; or a name ending in .zip, made at the end from the folder of that name without ".zip".
+        output: folder; or a name ending in .zip, made at the end from a folder beside it, see ``working_folder``.
         denoiser, weights, device: as for ``denoisers.load``.
         params: the method's, in library units.
         reference: folder or zip of clean pictures of the same names, to score against.
         events: file for events: start, picture (done, total, progress, pictures_per_second, seconds), end.
 
     A picture that cannot be read or denoised is a row with its error; the others go on. Returns "finished", or
-    "stopped" after SIGTERM or Ctrl-C. Raises DenoiserError if there is no picture or none could be denoised; OSError
-    where a result cannot be written.
+    "stopped" after SIGTERM or Ctrl-C. Raises DenoiserError if there is no picture, none could be denoised, or
+    ``output`` holds results of another call; OSError where a result cannot be written.
     """
     from ..training.loop import Events, stopped_by_signals, write_atomically
 
     output = Path(output)
-    folder = output.with_suffix("") if output.suffix == ".zip" else output
+    folder = working_folder(output)
     if folder.resolve().is_relative_to(Path(source).resolve()):
         raise DataError(f"'{output}' lies within '{source}': its results would be denoised again. Name another.")
     pictures = open_source(source)
     references = open_source(reference) if reference else None
     total = len(pictures.names)
+    model = load(denoiser, weights, device)
+    call = {"denoiser": denoiser, "params": model.spec.resolve(params), "scored": references is not None}
+    call |= {"weights_sha256": fingerprint(denoiser, model.weights) if model.weights else None}
     if output != folder and output.exists():  # killed after its last step
+        check_packed(output, call, pictures.names)
         shutil.rmtree(folder, ignore_errors=True)
         Events(events and Path(events)).write("end", reason="finished", done=total, total=total)
         return "finished"
-    model = load(denoiser, weights, device)
-    model.spec.resolve(params)
     folder.mkdir(parents=True, exist_ok=True)
     table, events, stop = Table(folder / "results.csv"), Events(events and Path(events)), threading.Event()
+    if table.rows:
+        check_same(output, (folder / CALL).read_text() if (folder / CALL).exists() else None, call)
+    else:
+        write_atomically(folder / CALL, lambda part: part.write_text(json.dumps(call, indent=2)))
     known = {row["picture"] for row in table.rows}
     left = [name for name in pictures.names if name not in known]
     before, began = sum(float(row["seconds"] or 0) for row in table.rows), time.monotonic()
@@ -185,15 +223,16 @@ def batch(source, output, denoiser: str, params: dict, *, weights=None, device="
             events.write("picture", name=name, done=done, total=total, seconds=round(before + seconds, 1), **rate)
             if stop.is_set():
                 break
-    finished = len(table.rows) == total
+    done = {row["picture"] for row in table.rows}.intersection(pictures.names)
+    finished = len(done) == total
     failed = [row for row in table.rows if not row.get("result")]
-    if len(failed) == total:
+    if finished and len(failed) == len(table.rows):
         raise DataError(f"None of the {total} pictures could be denoised. The first: {failed[0]['error']}")
     if finished and folder != output:
         archive.pack(folder, output)
         shutil.rmtree(folder)
     reason = "finished" if finished else "stopped"
-    events.write("end", reason=reason, done=len(table.rows), total=total, failed=len(failed))
+    events.write("end", reason=reason, done=len(done), total=total, failed=len(failed))
     return reason
 
 

@@ -101,7 +101,7 @@ def test_a_batch_job_with_scores(settings, jobs, folder):
         eventually(lambda: jobs.get(job.id).finished, 200)
     assert jobs.get(job.id).state == "done", jobs.get(job.id).reason + jobs.logs(job.id)[0]
     run = jobs.folder(job.id)
-    assert not (run / "result").exists()
+    assert not list(run.glob("result*/"))
     with zipfile.ZipFile(run / "result.zip") as archive:
         archive.extractall(run / "out")
     table = rows(run / "out" / "results.csv")
@@ -156,6 +156,35 @@ def test_damaged_pictures_are_rows_and_the_others_go_on(folder, tmp_path):
     assert "not a picture" in table["0.png"]["error"] and table["deep/1.png"]["error"]
     assert "no reference" in table["2.png"]["error"] and table["2.png"]["psnr"] == ""
     assert table["4.png"]["psnr"] and not (tmp_path / "out" / "0.png").exists()
+
+
+def test_another_call_does_not_pass_for_a_finished_one(folder, tmp_path, capsys):
+    def batch(*words):
+        return main(["batch", str(folder / "noisy"), *map(str, words)])
+
+    out, packed = tmp_path / "out", tmp_path / "out.zip"
+    for output in (out, packed):
+        assert batch("-o", output, "-d", "wavelet") == 0
+        made = {path: path.read_bytes() for path in tmp_path.rglob("*.png") if path.is_relative_to(out)}
+        for other in (["-d", "bilateral"], ["-d", "wavelet", "--strength", "2"]):
+            assert batch("-o", output, *other) == 2 and "Name another output" in capsys.readouterr().err
+        assert batch("-o", output, "-d", "wavelet") == 0
+        assert all(path.read_bytes() == data for path, data in made.items())
+    (folder / "noisy" / "new.png").write_bytes((folder / "noisy" / "0.png").read_bytes())
+    assert batch("-o", packed, "-d", "wavelet") == 2 and "without 1 of the pictures" in capsys.readouterr().err
+    (folder / "noisy" / "0.png").unlink()
+    assert batch("-o", out, "-d", "wavelet") == 0 and (out / "new.png").exists()
+    assert "Finished" in capsys.readouterr().err
+
+
+def test_a_zip_leaves_the_folder_of_its_name_alone(folder, tmp_path):
+    album = tmp_path / "album"
+    album.mkdir()
+    (album / "edited.txt").write_text("mine")
+    for _ in range(2):
+        assert main(["batch", str(folder / "noisy"), "-o", f"{album}.zip", "-d", "wavelet"]) == 0
+        assert [path.name for path in album.iterdir()] == ["edited.txt"]
+    assert {path.name for path in tmp_path.glob("album*")} == {"album", "album.zip"}
 
 
 def test_a_zip_in_and_what_it_may_not_do(folder, tmp_path):

@@ -20,6 +20,7 @@ from streamlit.testing.v1 import AppTest
 
 from denoisers import images, networks
 from denoisers.jobs import Jobs, Visitor
+from denoisers.jobs.batch import working_folder
 from denoisers.jobs.settings import from_environment
 from denoisers.training import recipe as recipes
 from ui import jobs as page_parts
@@ -287,9 +288,10 @@ def test_many_pictures_are_queued_and_their_results_told(mine, tmp_path):
     (job,) = mine.list()
     assert job.title == "wavelet on holiday" and job.spec["into"] == "zip"
     run = mine.folder(job.id)
-    (run / "result").mkdir()
+    folder = working_folder(run / "result.zip")
+    folder.mkdir()
     rows = "a.png,a.png,30,20,12.5,,,,0.1,\nb.png,,,,,,,,0.2,'b.png' is damaged.\n"
-    (run / "result" / "results.csv").write_text(
+    (folder / "results.csv").write_text(
         "picture,result,width,height,sigma_of_255,psnr_before,psnr,ssim,seconds,error\n" + rows
     )
     page = opened(job)
