@@ -64,10 +64,14 @@ class Denoiser:
             picture: H x W x C float32 in [0, 1].
             noise: what ``noise.describe_noise`` found in it. A method with a ``level`` of its own may correct that.
             cancelled: as for ``denoise``.
+
+        At most what the method may be told: salt and pepper, for one, may read as more.
         """
-        if not hasattr(self.module, "level"):
-            return noise.sigma
-        return self.module.level(picture, noise, run=Run(cancelled=cancelled), **self._tools())
+        if hasattr(self.module, "level"):
+            found = self.module.level(picture, noise, run=Run(cancelled=cancelled), **self._tools())
+        else:
+            found = noise.sigma
+        return min(found, next((param.max for param in self.spec.params if param.name == "sigma"), found))
 
     def denoise(self, image, reference=None, on_progress=None, cancelled=None, **params) -> Result:
         """Remove the noise from a picture.

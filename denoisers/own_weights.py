@@ -48,7 +48,10 @@ def read_tensors(path) -> dict:
         raise WeightsError(f"{path.name} is no weight file, or it is damaged.") from error
     wrapper = next((w for w in WRAPPERS if isinstance(state, dict) and isinstance(state.get(w), dict)), None)
     state = state[wrapper] if wrapper else state
-    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()) or not state:
+    named = isinstance(state, dict) and all(
+        isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in state.items()
+    )
+    if not named or not state:
         raise WeightsError(f"{path.name} holds no table of tensors by name (a state dict).")
     return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
 

@@ -126,3 +126,12 @@ def test_import_is_light():
     heavy = "('torch', 'skimage', 'scipy', 'streamlit')"
     code = f"import sys, denoisers; denoisers.names(); print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_noise_beyond_what_a_method_can_be_told_is_told_as_the_most(astronaut):
+    """Salt and pepper on most pixels reads as a level above 100 of 255."""
+    noisy = denoisers.noise.add_noise(astronaut, "salt_and_pepper", 1.0)
+    found = denoisers.noise.describe_noise(noisy)
+    assert found.sigma > 100 / 255
+    assert denoisers.load("dct_wiener").level(noisy, found) == pytest.approx(100 / 255)
+    assert denoisers.load("dct_wiener").denoise(noisy).params["sigma"] == pytest.approx(100 / 255)

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import denoisers
+from denoisers import networks
 from denoisers.engine import tiles
+from denoisers.engine.network import run_network
 from denoisers.run import Run
 from tests.parameters import asked
 
@@ -56,3 +58,13 @@ def test_grey_is_denoised_as_well_as_colour_and_alike_however_it_is_stored():
     assert grey.shape == clean.shape and denoisers.metrics.psnr(grey, clean) > 28
     colour = denoiser.denoise(noisy.repeat(3, -1), sigma=25 / 255).image
     np.testing.assert_array_equal(colour, grey.repeat(3, -1))
+
+
+def test_a_grey_network_sees_colours_one_by_one():
+    image = np.random.default_rng(0).random((40, 56, 3), np.float32)
+    network = networks.build("drunet", colours=1, widths=[8, 12], blocks=1).eval()
+    alone = [run_network(network, image[..., i : i + 1], Run(), sigma=0.1) for i in range(3)]
+    fractions = []
+    run = Run(lambda fraction, preview: fractions.append(fraction))
+    np.testing.assert_array_equal(run_network(network, image, run, sigma=0.1), np.concatenate(alone, -1))
+    assert fractions == sorted(fractions) and fractions[-1] == 1

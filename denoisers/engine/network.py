@@ -34,10 +34,11 @@ def run_network(network, image, run: Run, *, device="cpu", budget=None, margin=N
         network: module on ``device``; ``network(x, **inputs)`` maps 1 x C x h x w to the same, for h and w
             multiples of ``network.multiple`` and C = ``network.colours``. One that pools globally says in
             ``network.averages`` how many averages it takes, and finds them with ``network.to_average``.
-        image: H x W x C float32; any H, W from 1. A grey picture meets a colour network as three equal channels, and
-            one that is told ``sigma`` hears sqrt(3) times as much: to a network that knows noise as independent in
-            each channel, equal noise in all three is a colour noise so much stronger. ``network.grey_noise`` says
-            another factor, 1 where it was trained on noise that the channels share.
+        image: H x W x C float32; any H, W from 1. A colour picture meets a grey network channel by channel. A grey
+            picture meets a colour network as three equal channels, and one that is told ``sigma`` hears sqrt(3) times
+            as much: to a network that knows noise as independent in each channel, equal noise in all three is a colour
+            noise so much stronger. ``network.grey_noise`` says another factor, 1 where it was trained on noise that
+            the channels share.
         budget: bytes the activations of one tile may take, BUDGET by default; quartered and tried
             again when the device runs out.
         margin: how far the network effectively looks, pixels; by default what the network says, or 32.
@@ -48,6 +49,10 @@ def run_network(network, image, run: Run, *, device="cpu", budget=None, margin=N
     from torch.nn.functional import pad
 
     channels = image.shape[-1]
+    if network.colours == 1 and channels == 3:
+        given = dict(device=device, budget=budget, margin=margin, **inputs)
+        thirds = [run_network(network, image[..., i : i + 1], run.part(i / 3, (i + 1) / 3), **given) for i in range(3)]
+        return np.concatenate(thirds, -1)
     grey = network.colours == 3 and bool((image == image[..., :1]).all())  # grey stored as colour is grey too
     if grey:
         image = np.broadcast_to(image[..., :1], (*image.shape[:2], 3))

@@ -258,15 +258,16 @@ def _deep(array: np.ndarray, page, name: str, notes: list[str]) -> np.ndarray:
         if bad:
             raise ImageError(f"{name} holds {bad} values that are not finite numbers (NaN or infinity). Replace them.")
         array = array.astype(np.float32)
-        low, high = float(array.min()), float(array.max())
+        colours = array[..., : page.samplesperpixel - len(page.extrasamples)]
+        low, high = float(colours.min()), float(colours.max())
         if not np.isfinite((low, high)).all():
             raise ImageError(f"{name} holds values too large for 32-bit floating point. Scale it to 0 to 1.")
         if low < 0 or high > 1:
             low0, high1 = min(low, 0.0), max(high, 1.0)
-            array -= np.float32(low0)
-            array /= np.float32(high1 - low0)
-            np.clip(array, 0, 1, out=array)
+            colours -= np.float32(low0)
+            colours /= np.float32(high1 - low0)
             notes.append(f"Values from {low:g} to {high:g} were scaled: {low0:g} became 0 and {high1:g} became 1.")
+        np.clip(array, 0, 1, out=array)
     elif array.dtype == np.uint16:
         top = 2**page.bitspersample - 1
         if top < 65535:

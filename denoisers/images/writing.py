@@ -162,7 +162,8 @@ def _png(samples: np.ndarray, exif: bytes | None, icc: bytes | None, **_) -> byt
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
-    data = imagecodecs.png_encode(samples if samples.shape[2] > 1 else samples[..., 0])
+    room = samples.nbytes + samples.shape[0]  # a filter's byte a row; its own guess is too small for narrow pictures
+    data = imagecodecs.png_encode(samples if samples.shape[2] > 1 else samples[..., 0], out=room + room // 64 + 1024)
     extra = chunk(b"iCCP", b"sRGB\0\0" + zlib.compress(icc)) if icc else chunk(b"sRGB", b"\0")
     if exif:
         extra += chunk(b"eXIf", exif.removeprefix(b"Exif\0\0"))

@@ -248,6 +248,24 @@ def test_float_tiff():
     assert "were scaled" in back.notes[0]
 
 
+def test_the_alpha_of_a_float_tiff_is_not_scaled_with_its_colours():
+    array = np.random.default_rng(0).random((5, 6, 4), np.float32) * 255
+    array[..., 3] = np.linspace(-0.1, 1.1, 6)
+    out = io.BytesIO()
+    tifffile.imwrite(out, array, photometric="rgb", extrasamples=[2])
+    back = read(out.getvalue())
+    np.testing.assert_allclose(back.pixels, array[..., :3] / array[..., :3].max(), atol=1e-6)
+    np.testing.assert_allclose(back.alpha.squeeze(), np.clip(array[..., 3], 0, 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("width", [1, 3])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_narrow_pictures_of_pure_noise_fit_in_a_png(width, dtype):
+    samples = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (2000, width, 1), dtype=dtype)
+    data = encode(to_float(samples), "PNG", bits=8 * samples.itemsize)
+    np.testing.assert_array_equal(read(data).samples, samples)
+
+
 def test_12_bit_tiff_fills_the_range():
     out = io.BytesIO()
     tifffile.imwrite(out, np.full((4, 4), 4095, np.uint16), bitspersample=12, compression="none")
