@@ -22,6 +22,9 @@ except KeyError:
         compare.welcome(space)
     st.stop()
 
+if space["reference"] and space["reference"] not in services.store():
+    space.update(reference=None)
+
 main, side = st.columns([2.6, 1], gap="medium")
 with main:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):

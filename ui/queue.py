@@ -50,10 +50,10 @@ class Queue:
         threading.Thread(target=self.serve, name=f"queue-{name}", daemon=True).start()
 
     def submit(self, id: str, title: str, work) -> Task:
-        """Queue a run; one with the same id that is still active is returned instead."""
+        """Queue a run; one with the same id that is still active, and is not asked to stop, is returned instead."""
         with self.change:
             task = self.tasks.get(id)
-            if task is None or not task.active:
+            if task is None or not task.active or task.stop.is_set():
                 self.tasks.pop(id, None)
                 task = self.tasks[id] = Task(id, title, work)
                 self.waiting.append(task)

@@ -222,6 +222,7 @@ class Store:
             while True:
                 named = {i for path in kept for i in ID.findall(path.read_text())}
                 wanted = {i for item in named for i in self.lineage(item)}
+                wanted |= {i for item in wanted for i in self.lineage(self.info(item).get("reference"))}
                 size = 0
                 for folder in (self.root / "items").iterdir():
                     fresh = now - folder.stat().st_mtime < 3600

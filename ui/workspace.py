@@ -39,9 +39,12 @@ class Workspace:
         return self.state[key]
 
     def update(self, **changes):
-        if any(self.state.get(k) != v for k, v in changes.items()):
-            self.state |= changes
-            services.store().save_workspace(self.name, self.state)
+        """Save what has changed, and only that: another tab may have changed the rest meanwhile."""
+        self.state |= changes
+        with _lock:
+            kept = services.store().workspace(self.name)
+            if any(kept.get(k) != v for k, v in changes.items()):
+                services.store().save_workspace(self.name, self.EMPTY | kept | changes)
 
 
 _open: weakref.WeakSet[Workspace] = weakref.WeakSet()

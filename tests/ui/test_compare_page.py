@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 import denoisers
 from denoisers import networks
 from denoisers.errors import Cancelled, DenoiserError
-from ui import compare, services
+from ui import compare, services, workspace
 
 PAGE = Path(__file__).parents[2] / "pages" / "compare.py"
 
@@ -250,6 +250,14 @@ def test_another_picture_stops_the_runs_that_nobody_waits_for(noisy, astronaut, 
     assert tasks[lone].stop.is_set() and not tasks[shared].stop.is_set() and state(page)["runs"] == {}
     services.queue("cpu").cancel(shared)
     wait()
+
+
+def test_two_tabs_of_a_workspace_keep_what_each_has_changed():
+    name = services.store().new_workspace()
+    one, other = workspace.Workspace(name), workspace.Workspace(name)
+    one.update(chosen={"tv": {}})
+    other.update(lab={"fits": []})
+    assert workspace.Workspace(name).state == workspace.Workspace.EMPTY | {"chosen": {"tv": {}}, "lab": {"fits": []}}
 
 
 def test_a_run_that_is_still_stopping_says_so(page, monkeypatch):

@@ -87,6 +87,27 @@ def test_runs_go_in_order_and_one_at_a_time():
     assert order == ["a", "c"] and [t.state for t in tasks] == ["done", "cancelled", "done"]
 
 
+def test_what_is_asked_for_again_while_it_stops_is_done_after_all():
+    queue, begun, stopped = Queue("test"), threading.Event(), threading.Event()
+
+    def slow_to_stop(on_progress, cancelled):
+        begun.set()
+        while not cancelled():
+            time.sleep(0.01)
+        stopped.wait(5)
+        raise Cancelled
+
+    first = queue.submit("a", "a", slow_to_stop)
+    assert begun.wait(5)
+    queue.cancel("a")
+    second = queue.submit("a", "a", lambda on_progress, cancelled: None)
+    stopped.set()
+    deadline = time.time() + 5
+    while second.active and time.time() < deadline:
+        time.sleep(0.01)
+    assert (first.state, second.state, queue.get("a")) == ("cancelled", "done", second)
+
+
 def test_a_failure_is_told_and_the_queue_goes_on():
     queue = Queue("test")
 
@@ -119,6 +140,16 @@ def test_what_a_result_was_made_from_stays_with_it(store, photo):
     assert list(store.lineage(result)) == [result, noisy, clean]
     store.sweep()
     assert clean in store and noisy in store and result in store and stray not in store
+
+
+def test_the_clean_partner_of_a_part_stays_with_its_fit(store):
+    items = dict(crop={}, partner={}, fit={"picture": digest("crop"), "reference": digest("partner")})
+    for name, facts in items.items():
+        store.put(digest(name), facts, np.zeros((1, 1, 3), np.uint8))
+        os.utime(store.folder(digest(name)), (time.time() - 7200,) * 2)
+    store.save_workspace(store.new_workspace(), {"lab": {"fits": [digest("fit")]}})
+    store.sweep()
+    assert all(digest(name) in store for name in items)
 
 
 def test_an_item_asked_for_again_outlives_the_next_sweep(store, photo):
