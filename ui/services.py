@@ -20,7 +20,7 @@ PREVIEWS = ByteLru(256 << 20, lambda pixels: pixels.nbytes)
 """Pictures shown until something better is there, by id; never on disk."""
 
 
-QUICK = 15
+QUICK = 6
 """Seconds a megapixel, on one CPU core, that a first choice may take."""
 
 

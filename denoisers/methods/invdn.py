@@ -19,7 +19,7 @@ SPEC = DenoiserSpec(
     weights_licence="stated with each file",
     random=True,
     needs_weights=True,
-    cost=5,
+    cost=7,
     params=(
         BLEND,
         Param(

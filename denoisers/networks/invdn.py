@@ -9,6 +9,8 @@ runs the same blocks backwards.
 Modules are named as in the authors' code, so that their weight file loads.
 """
 
+import math
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -17,7 +19,7 @@ SIGNS = ((1, 1, 1, 1), (1, -1, 1, -1), (1, 1, -1, -1), (1, -1, -1, 1))
 """The four Haar bands as signs of top left, top right, bottom left, bottom right; the first is the mean."""
 
 START = 2.0
-"""H of an untrained coupling, so that y1 = x1 and y2 = 2.14 x2: see ``InvDN``."""
+"""H of an untrained coupling, one of up to eight at its scale, so that y1 = x1 and y2 = 2.14 x2: see ``InvDN``."""
 
 
 class Haar(nn.Module):
@@ -69,13 +71,13 @@ class Coupling(nn.Module):
     reach = 6
     """Pixels that an output looks around itself, either way: 3 through F and 3 through G and H."""
 
-    def __init__(self, picture: int, rest: int, width: int):
+    def __init__(self, picture: int, rest: int, width: int, start: float = START):
         super().__init__()
         self.split = picture, rest
         self.F = ResBlock(rest, picture, width)
         self.G = ResBlock(picture, rest, width)
         self.H = ResBlock(picture, rest, width)
-        for block, bias in ((self.F, 0.0), (self.G, 0.0), (self.H, START)):
+        for block, bias in ((self.F, 0.0), (self.G, 0.0), (self.H, start)):
             nn.init.zeros_(block.conv3.weight)
             nn.init.constant_(block.conv3.bias, bias)
 
@@ -101,9 +103,9 @@ class InvDN(nn.Module):
     ``forward(x, latent)`` restores: x analysed, its latent replaced, inverted; without a latent by zeros, the
     mean of N(0, I). Pictures are float32, also under autocast.
 
-    Untrained, it is the Haar transform with its details amplified by some hundreds, as far as N(0, I) asks, so that
-    restoring begins at the low-resolution picture enlarged. The authors keep torch's defaults, which begin far off
-    [0, 1] and which a short training does not overcome.
+    Untrained, it is the Haar transform with its details amplified by some hundreds (where a scale has eight blocks or
+    more), as far as N(0, I) asks, so that restoring begins at the low-resolution picture enlarged. The authors keep
+    torch's defaults, which begin far off [0, 1] and which a short training does not overcome.
     """
 
     takes_sigma = False
@@ -115,7 +117,8 @@ class InvDN(nn.Module):
         for count in blocks:
             operations.append(Haar(channels))
             channels *= 4
-            operations += [Coupling(colours, channels - colours, width) for _ in range(count)]
+            start = 2 * math.atanh(math.tanh(START / 2) * 8 / max(count, 8))  # more than eight share what eight do
+            operations += [Coupling(colours, channels - colours, width, start) for _ in range(count)]
         self.operations = nn.ModuleList(operations)
         self.latent_channels = channels - colours
 

@@ -132,14 +132,15 @@ def test_untrained_it_begins_at_the_low_resolution_picture(blocks):
     torch.testing.assert_close(network(x), enlarged)
 
 
-def test_untrained_it_shrinks_a_drawn_latent():
-    """Two couplings divide by e^s twice, and three bands of it meet in each pixel."""
-    network = build("invdn", blocks=(2,), width=8)
+@pytest.mark.parametrize(("count", "amplifying"), [(2, 2), (8, 8), (14, 8)])
+def test_untrained_it_shrinks_a_drawn_latent(count, amplifying):
+    """Each of up to eight couplings divides by e^s, more do together what eight do; three bands meet in each pixel."""
+    network = build("invdn", blocks=(count,), width=8)
     latent = torch.randn(1, 9, 64, 64, generator=torch.Generator().manual_seed(0))
     s = math.tanh(START / 2)  # 2 sigmoid - 1
     with torch.inference_mode():
         spread = network.inverse(torch.zeros(1, 3, 64, 64), latent).std().item()
-    assert spread == pytest.approx(3**0.5 / math.exp(2 * s), rel=0.02)
+    assert spread == pytest.approx(3**0.5 / math.exp(amplifying * s), rel=0.02)
 
 
 def test_threads_share_a_network(compact):
