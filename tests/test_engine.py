@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 
 import denoisers
 from denoisers import networks
 from denoisers.engine import tiles
+from denoisers.engine.memory import Memory
 from denoisers.engine.network import run_network
 from denoisers.run import Run
 from tests.parameters import asked
@@ -27,6 +29,37 @@ def test_identity_survives_tiling():
     np.testing.assert_allclose(tiles.tiled(image, lambda t: t, Run(), tile=96, margin=8), image, atol=1e-6)
 
 
+@pytest.mark.parametrize("length", [90, 100, 101, 513, 1000])
+@pytest.mark.parametrize(("tile", "overlap", "multiple"), [(96, 24, 1), (128, 40, 8), (736, 224, 256)])
+def test_even_tiles_are_as_few_and_smaller(length, tile, overlap, multiple):
+    least = tiles.least_tile(length, tile, overlap, multiple)
+    starts = tiles.tile_starts(length, least, overlap, multiple)
+    assert least <= tile and len(starts) == len(tiles.tile_starts(length, tile, overlap, multiple))
+    assert starts[-1] + least >= length and (np.diff(starts) <= least - overlap).all()
+    assert least * len(starts) < length + (len(starts) - 1) * overlap + multiple * len(starts) or len(starts) == 1
+
+
+def test_memory_counts_what_lives_at_once():
+    x = torch.ones(1000)
+    with Memory() as memory:
+        y = x + 1
+        z = y.view(10, 100) * 2  # a view takes no memory
+        del y
+        z = z + 1
+    assert memory.live == 4000 and memory.peak == 8000
+
+
+def test_tiles_are_sized_by_what_a_network_takes(monkeypatch):
+    image = np.random.default_rng(0).random((300, 400, 3), np.float32)
+    sides, whole = [], tiles.tiled
+    monkeypatch.setattr("denoisers.engine.network.tiled", lambda *a, **k: sides.append(k["tile"]) or whole(*a, **k))
+    for width in (8, 32):
+        network = networks.build("drunet", widths=[width, width], blocks=1).eval()
+        run_network(network, image, Run(), budget=2e7, sigma=0.1)
+    narrow, wide = sides
+    assert wide < narrow <= 1.1 * 2 * wide  # four times the channels, a quarter of the pixels
+
+
 @pytest.mark.parametrize("name", [n for n in denoisers.names() if n != "bm3d" and not denoisers.spec(n).trains])
 def test_tiles_leave_no_trace(name, monkeypatch):
     """Every method, on a picture that is a multiple of nothing: tiled as usual against one whole pass."""
@@ -35,7 +68,7 @@ def test_tiles_leave_no_trace(name, monkeypatch):
     clean = data.coffee()[:397, :599] / 255
     noisy = np.clip(clean + 20 / 255 * np.random.default_rng(0).standard_normal(clean.shape), 0, 1).astype(np.float32)
     denoiser = denoisers.load(name, device="cpu")
-    monkeypatch.setattr("denoisers.engine.network.BUDGET", 256**2 * 1300)
+    monkeypatch.setattr("denoisers.engine.network.BUDGET", 1)
     monkeypatch.setattr("denoisers.studio.TILE", 48)
     tiled = denoiser.denoise(noisy, **asked(name, sigma=20 / 255)).image
     original = tiles.tiled

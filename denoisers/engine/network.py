@@ -8,10 +8,12 @@ from ..run import Run
 from .device import precision
 from .tiles import tiled
 
-BYTES_PER_PIXEL = 1300
-"""Peak activations of one input pixel in float32 for networks of about 64 full-resolution channels."""
-BUDGET = 400e6
+LARGEST = 768
+"""Side of the largest tiles, pixels: larger ones are no faster."""
+BUDGET = 420e6
 """Bytes that the activations of one tile may take."""
+SMALL = 256
+"""Side of the piece of a picture from which a network's need of memory is read."""
 
 RUN: ContextVar[Run] = ContextVar("RUN")
 """The run that the network of this thread works for."""
@@ -37,8 +39,7 @@ def run_network(network, image, run: Run, *, device="cpu", budget=None, margin=N
         image: H x W x C float32; any H, W from 1. A colour picture meets a grey network channel by channel. A grey
             picture meets a colour network as three equal channels, and one that is told ``sigma`` hears sqrt(3) times
             as much: to a network that knows noise as independent in each channel, equal noise in all three is a colour
-            noise so much stronger. ``network.grey_noise`` says another factor, 1 where it was trained on noise that
-            the channels share.
+            noise so much stronger.
         budget: bytes the activations of one tile may take, BUDGET by default; quartered and tried
             again when the device runs out.
         margin: how far the network effectively looks, pixels; by default what the network says, or 32.
@@ -57,7 +58,7 @@ def run_network(network, image, run: Run, *, device="cpu", budget=None, margin=N
     if grey:
         image = np.broadcast_to(image[..., :1], (*image.shape[:2], 3))
         if "sigma" in inputs:
-            inputs["sigma"] *= getattr(network, "grey_noise", 3**0.5)
+            inputs["sigma"] *= 3**0.5
     budget = budget or BUDGET
     multiple, kind = network.multiple, torch.device(device).type
     dtype = precision(device)
@@ -80,6 +81,18 @@ def run_network(network, image, run: Run, *, device="cpu", budget=None, margin=N
             y = network(padded(tile), **inputs)
         return y[0, :, :height, :width].float().permute(1, 2, 0).cpu().numpy()
 
+    def bytes_per_pixel():
+        """Of this network in this arithmetic, watched once on a piece of the picture."""
+        from .memory import Memory
+
+        known = vars(network).setdefault("footprint", {})
+        if dtype not in known:
+            small = padded(image[:SMALL, :SMALL])
+            with torch.no_grad(), arithmetic(), Memory() as memory:
+                network(small, **inputs)
+            known[dtype] = memory.peak / small[0, 0].numel()
+        return known[dtype]
+
     def global_averages(side, run):
         """Averages over the whole picture, for all its tiles. Without overlap: a seam is a small part of a mean."""
         corners = [(y, x) for y in range(0, image.shape[0], side) for x in range(0, image.shape[1], side)]
@@ -98,15 +111,17 @@ def run_network(network, image, run: Run, *, device="cpu", budget=None, margin=N
 
     RUN.set(run)
     while True:
-        side = max(int((budget / BYTES_PER_PIXEL) ** 0.5) // grid, 1) * grid
-        tiling = run
+        side, tiling = SMALL, run
         try:
+            if max(image.shape) > SMALL:
+                side = min(int((budget / bytes_per_pixel()) ** 0.5), LARGEST)
             if hasattr(network, "averages") and max(image.shape) > side:
-                inputs["averages"], tiling = global_averages(side, run.part(0, 0.4)), run.part(0.4, 1)
-            restored = tiled(image, restore, tiling, tile=side, margin=margin, multiple=grid)
+                inputs["averages"] = global_averages(max(side // grid, 1) * grid, run.part(0, 0.4))
+                tiling = run.part(0.4, 1)
+            restored = tiled(image, restore, tiling, tile=side, margin=margin, multiple=grid, even=True)
             return np.repeat(restored.mean(-1, keepdims=True), channels, -1) if grey else restored
         except torch.OutOfMemoryError:
-            if side <= max(128, grid):
+            if side <= 128:
                 raise
             budget /= 4
             if kind == "cuda":

@@ -18,6 +18,15 @@ def tile_starts(length: int, tile: int, overlap: int, multiple: int = 1) -> list
     return [*starts, last]
 
 
+def least_tile(length: int, tile: int, overlap: int, multiple: int = 1) -> int:
+    """The smallest tile of which no more are needed than of ``tile``: as many, but all of one size."""
+    if length <= tile:
+        return tile
+    step = (tile - overlap) // multiple * multiple
+    count = -(-(length - overlap) // step)
+    return -(-(length - overlap) // (count * multiple)) * multiple + overlap
+
+
 def blend_ramps(length: int, starts: list[int], tile: int, flat: int) -> list[np.ndarray]:
     """For each tile the weight of its pixels along one axis; over all tiles they sum to one everywhere.
 
@@ -36,7 +45,7 @@ def blend_ramps(length: int, starts: list[int], tile: int, flat: int) -> list[np
     return [ramp / total[s : s + len(ramp)] for s, ramp in zip(starts, ramps, strict=True)]
 
 
-def tiled(image, function, run: Run, *, tile: int = 512, margin: int = 16, multiple: int = 1) -> np.ndarray:
+def tiled(image, function, run: Run, *, tile: int = 512, margin: int = 16, multiple: int = 1, even=False) -> np.ndarray:
     """``function`` applied to a picture, tile by tile.
 
     Args:
@@ -46,6 +55,7 @@ def tiled(image, function, run: Run, *, tile: int = 512, margin: int = 16, multi
         margin: how far ``function`` looks around a pixel; neighbouring tiles share twice that and BLEND pixels, so
             that no pixel's answer comes from nearer than ``margin`` to a cut.
         multiple: tiles start on multiples of this (the stride of a network's coarsest grid).
+        even: take tiles as small as their number allows, for a function that costs by the pixel.
 
     Returns the picture, H x W x C float32. ``run`` is asked before each tile.
     """
@@ -53,18 +63,18 @@ def tiled(image, function, run: Run, *, tile: int = 512, margin: int = 16, multi
     overlap = 2 * margin + BLEND
     if tile <= 2 * overlap:
         tile = 2 * overlap + multiple
-    tile = -(-tile // multiple) * multiple
-    ys, xs = (tile_starts(side, tile, overlap, multiple) for side in (height, width))
-    ramps_y, ramps_x = blend_ramps(height, ys, tile, margin), blend_ramps(width, xs, tile, margin)
+    tiles = [least_tile(side, tile, overlap, multiple) if even else tile for side in (height, width)]
+    ys, xs = (tile_starts(*cut, overlap, multiple) for cut in zip((height, width), tiles, strict=True))
+    ramps_y, ramps_x = blend_ramps(height, ys, tiles[0], margin), blend_ramps(width, xs, tiles[1], margin)
     whole = len(ys) == len(xs) == 1
     out = None if whole else np.zeros_like(image)
     for i, (y, ramp_y) in enumerate(zip(ys, ramps_y, strict=True)):
         for j, (x, ramp_x) in enumerate(zip(xs, ramps_x, strict=True)):
             run.step((i * len(xs) + j) / (len(ys) * len(xs)))
-            done = function(image[y : y + tile, x : x + tile])
+            done = function(image[y : y + tiles[0], x : x + tiles[1]])
             if whole:
                 run.step(1.0)
                 return np.asarray(done, np.float32)
-            out[y : y + tile, x : x + tile] += done * (ramp_y[:, None] * ramp_x)[..., None]
+            out[y : y + tiles[0], x : x + tiles[1]] += done * (ramp_y[:, None] * ramp_x)[..., None]
     run.step(1.0)
     return out

@@ -69,7 +69,7 @@ class PRIDNet(nn.Module):
 
     multiple = 16
     grid = 256
-    margin = 64
+    margin = 96
     averages = 2
     takes_sigma = False
 
