@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from skimage.color import rgb2gray
 
 import denoisers
 from denoisers.metrics import psnr
@@ -30,7 +31,9 @@ def cases(folder: Path):
     for name, rows in sets.items():
         if rows[0]["noisy"]:
             for row in rows:
-                yield name, read(folder / row["noisy"], CROP), read(folder / row["clean"], CROP)
+                pair = read(folder / row["noisy"], CROP), read(folder / row["clean"], CROP)
+                yield name, *pair
+                yield f"{name} in grey", *(rgb2gray(picture)[..., None] for picture in pair)
             continue
         for seed, row in enumerate(rows[:: max(1, len(rows) // PER_SET)][:PER_SET]):
             clean = read(folder / row["clean"], CROP)

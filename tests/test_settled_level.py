@@ -124,3 +124,15 @@ def test_real_noise_keeps_its_level():
     assert (
         psnr(denoiser.denoise(noisy).image, clean) > psnr(denoiser.denoise(noisy, sigma=read.sigma).image, clean) - 0.1
     )
+
+
+@pytest.mark.parametrize("name", ["camera", "coins"])
+def test_black_and_white_keeps_its_level_too(name):
+    """A colour network hears sqrt(3) times the level of a grey picture: told it plainly, it takes half of the noise."""
+    clean = to_float(getattr(data, name)()[:256, :256])
+    noisy = add_noise(clean, "camera", 20 / 255, 0)
+    denoiser = denoisers.load("drunet", "camera", "cpu")
+    read = describe_noise(noisy)
+    result = denoiser.denoise(noisy, reference=clean)
+    assert result.params["sigma"] > 0.6 * read.sigma
+    assert result.extras["scores"]["psnr"] > psnr(noisy, clean) + 5.5

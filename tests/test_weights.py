@@ -60,6 +60,15 @@ def test_damaged_and_missing_weights_are_named(tmp_path, monkeypatch):
         weights.read_network("drunet", "awgn", "cpu")
 
 
+def test_a_copy_of_our_file_is_the_same_network(tmp_path):
+    """Both lie under the file's SHA-256 in the cache: whichever is read first serves for both."""
+    facts = weights.catalogue()["drunet"]["camera"]
+    copy = tmp_path / "mine.safetensors"
+    copy.write_bytes((weights.FOLDER / facts["file"]).read_bytes())
+    assert weights.read_network("drunet", str(copy), "cpu").discrepancy == facts["discrepancy"]
+    assert not hasattr(weights.read_network("drunet", "awgn", "cpu"), "discrepancy")
+
+
 def test_a_network_is_loaded_once_and_shared(monkeypatch):
     import threading
 
