@@ -12,6 +12,7 @@ call on a small picture that loads what is loaded on first use.
 """
 
 import functools
+import hashlib
 import json
 import os
 import platform
@@ -73,7 +74,8 @@ def centre(pixels, side: int | None):
 class Set:
     """The pictures of a folder, or the samples; at most ``most`` of them, evenly spread, ``crop`` pixels a side.
 
-    Raises DataError: no folder, or no picture in it.
+    ``digest`` tells it from another of the same name by its files' names and sizes. Raises DataError: no folder, or no
+    picture in it.
     """
 
     def __init__(self, source, most: int | None = None, crop: int | None = None):
@@ -91,6 +93,8 @@ class Set:
         if most and most < len(found):
             found = [found[i] for i in np.linspace(0, len(found) - 1, most).astype(int)]
         self.files = {self.label(clean, noisy): (noisy, clean) for noisy, clean in found}
+        sizes = [[path.stat().st_size for path in pair if path] for pair in found] if self.folder else []
+        self.digest = hashlib.sha256(json.dumps([list(self.files), sizes]).encode()).hexdigest()[:16]
 
     def label(self, clean, noisy) -> str:
         return str((noisy or clean).relative_to(self.folder)) if self.folder else clean
@@ -98,6 +102,14 @@ class Set:
     @property
     def conditions(self) -> list[str]:
         return [PHOTOGRAPHED] if any(noisy for noisy, _ in self.files.values()) else list(CONDITIONS)
+
+    def check(self):
+        """Open every picture once. Raises DenoiserError: one cannot be read, or a pair is of two sizes."""
+        for name in self.files:
+            picture = self.open(name)
+            if picture.noisy is not None and picture.noisy.shape != picture.clean.shape:
+                sizes = " and ".join(" x ".join(map(str, p.shape)) for p in (picture.noisy, picture.clean))
+                raise DataError(f"{self.name}/{name} and its clean partner are of two sizes: {sizes}.")
 
     def open(self, name: str) -> Picture:
         noisy, clean = self.files[name]
@@ -225,8 +237,9 @@ def benchmark(sets, output, names=None, *, pictures=None, crop=None, events=None
         pictures: at most this many of each set, evenly spread; crop: side of the central crop, pixels.
         events: file for events: start, row (done, total, progress, seconds), end.
 
-    Rows of ``output`` of the same version, protocol and weights are kept. Returns the results. Raises DenoiserError:
-    a set or a name that is not there. Stopped by SIGTERM or Ctrl-C it returns what there is.
+    Rows of ``output`` of the same version, protocol, pictures and weights are kept. Returns the results. Raises
+    DenoiserError: a set or a name that is not there, a picture that cannot be read. Stopped by SIGTERM or Ctrl-C it
+    returns what there is.
     """
     from .training.loop import Events, stopped_by_signals, write_atomically
 
@@ -235,12 +248,21 @@ def benchmark(sets, output, names=None, *, pictures=None, crop=None, events=None
     if len({source.name for source in sources}) < len(sources):
         raise DataError("Two sets have the same name: " + ", ".join(source.name for source in sources))
     protocol = {"grainwise": denoisers.__version__, "pictures": pictures, "crop": crop}
-    results = protocol | {"date": f"{date.today()}", "machine": machine(), "rows": []}
+    results = protocol | {"date": f"{date.today()}", "machine": machine(), "sets": {}, "rows": []}
     if output.exists():
         before = read(output)
         if any(before[key] != value for key, value in protocol.items()):
             raise ParameterError(f"{output} holds another version, number or size of pictures: name another file.")
         results["rows"] = before["rows"]
+        results["sets"] = before.get("sets", {})
+        for source in sources:
+            same, names_of = results["sets"].get(source.name, source.digest) == source.digest, list(source.files)
+            results["rows"] = [
+                r
+                for r in results["rows"]
+                if r["set"] != source.name or (same and [one["picture"] for one in r["each"]] == names_of)
+            ]
+    results["sets"] |= {source.name: source.digest for source in sources}
 
     files = {name: fingerprint(name) for name in names}
     fresh = [r for r in results["rows"] if r["file"] == files.get(r["model"], r["file"])]
@@ -251,6 +273,11 @@ def benchmark(sets, output, names=None, *, pictures=None, crop=None, events=None
     order = {(s.name, c, name): place for place, (s, c, name) in enumerate(wanted)}
     results["rows"] = sorted(kept.values(), key=lambda r: order.get((r["set"], r["condition"], r["model"]), -1))
 
+    for source in {s.name: s for s, _, _ in left}.values():
+        source.check()
+
+    earlier = events and Path(events).exists() and Path(events).read_text().splitlines()
+    spent = max((json.loads(told).get("seconds", 0) for told in earlier or []), default=0)  # before it was stopped
     log, stop = Events(events and Path(events)), threading.Event()
     began, seen = time.monotonic(), 0
     log.write("start", done=len(wanted) - len(left), total=len(wanted))
@@ -270,7 +297,7 @@ def benchmark(sets, output, names=None, *, pictures=None, crop=None, events=None
             write_atomically(output, lambda part: part.write_text(written(results)))
             seconds = time.monotonic() - began
             facts = {"progress": round(done / len(wanted), 4), "pictures_per_second": round(seen / seconds, 3)}
-            log.write("row", done=done, total=len(wanted), seconds=round(seconds, 1), **facts)
+            log.write("row", done=done, total=len(wanted), seconds=round(spent + seconds, 1), **facts)
             print(line(found), flush=True)
             if stop.is_set():
                 break

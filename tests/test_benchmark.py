@@ -1,6 +1,7 @@
 """The benchmark: what it scores, that it goes on where it stopped, and that its numbers come out again."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +89,11 @@ def test_it_goes_on_after_the_last_row(pairs, tmp_path, monkeypatch):
     assert ran == ["noisy", "tv", "wavelet"]
     assert find(again, "photographed", "tv") == find(first, "photographed", "tv")
     assert json.loads(output.read_text()) == again
-    last = json.loads((tmp_path / "events.jsonl").read_text().splitlines()[-1])
+    told = [json.loads(text) for text in (tmp_path / "events.jsonl").read_text().splitlines()]
+    benchmark.benchmark([pairs], output, ["bilateral"], events=tmp_path / "events.jsonl")
+    (later,) = (json.loads(text) for text in (tmp_path / "events.jsonl").read_text().splitlines()[len(told) + 1 : -1])
+    assert later["seconds"] > told[-2]["seconds"]
+    last = told[-1]
     assert (last["event"], last["reason"], last["done"]) == ("end", "finished", 3)
 
 
@@ -102,6 +107,30 @@ def test_other_weights_are_scored_anew(pairs, tmp_path, monkeypatch):
     assert find(other, "photographed", "adnet.awgn")["psnr"] == 99  # not asked for
     results = benchmark.benchmark([pairs], output, ["adnet"])
     assert len(results["rows"]) == 3 and find(results, "photographed", "adnet.awgn")["psnr"] < 99
+
+
+def test_rows_of_other_pictures_are_not_kept(pairs, tmp_path):
+    """Another folder of the same name, or the same with a picture more."""
+    output = tmp_path / "r.json"
+    first = find(benchmark.benchmark([pairs], output, ["tv"]), "photographed", "tv")
+    other = shutil.copytree(pairs, tmp_path / "other" / "photos")
+    assert find(benchmark.benchmark([other], output, ["tv"]), "photographed", "tv") == first  # a copy is no other
+    for kind in ("noisy", "clean"):
+        shutil.copy(other / kind / "1.png", other / kind / "2.png")
+    found = benchmark.benchmark([other], output, ["tv"])
+    assert [len(row["each"]) for row in found["rows"]] == [3, 3]
+    denoisers.images.write(other / "noisy" / "2.png", denoisers.images.read(other / "clean" / "2.png").pixels)
+    better = benchmark.benchmark([other], output, ["tv"])
+    assert find(better, "photographed", "tv")["psnr"] > find(found, "photographed", "tv")["psnr"] + 1
+
+
+@pytest.mark.parametrize(("damage", "say"), [(lambda data: data[:300], "1.png"), (None, "1.png .* two sizes")])
+def test_a_picture_that_cannot_be_scored_is_named_at_once(pairs, tmp_path, damage, say):
+    file = pairs / "noisy" / "1.png"
+    file.write_bytes(damage(file.read_bytes()) if damage else (pairs / "noisy" / "0.png").read_bytes())
+    with pytest.raises(DenoiserError, match=say):
+        benchmark.benchmark([pairs], tmp_path / "r.json", ["tv"])
+    assert not (tmp_path / "r.json").exists()
 
 
 def test_other_pictures_need_another_file(pairs, tmp_path):
