@@ -179,6 +179,11 @@ class Told:
                 return self.events
             self.offset = offset
             for event in fresh:
+                if event["event"] == "problem" and any(
+                    (e["event"], e.get("path"), e.get("reason")) == ("problem", event["path"], event["reason"])
+                    for e in self.events
+                ):
+                    continue  # a resumed job finds it again
                 if event["event"] == "start" and "step" in event:
                     self.events = [e for e in self.events if e.get("step", 0) <= event["step"]]
                 self.events.append(event)

@@ -406,8 +406,10 @@ def fitting(picture: str) -> Job:
     item = digest("studio", "fitting", picture, denoisers.__version__)
 
     def work(on_progress, cancelled):
-        camera = fit(source(picture))
-        level = float(camera.apply(np.full((64, 64, 3), 0.5, np.float32), np.random.default_rng(0)).std())
+        pixels = source(picture)
+        camera = fit(pixels)
+        patch = np.full((64, 64, pixels.shape[-1]), 0.5, np.float32)
+        level = float(camera.apply(patch, np.random.default_rng(0)).std())
 
         def write(part):
             (part / "info.json").write_text(json.dumps({"camera": asdict(camera), "level": level}))

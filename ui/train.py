@@ -277,7 +277,7 @@ def advanced(form: dict):
         answer = {
             "lr": a.number_input("Learning rate", 1e-6, 1e-1, kept.get("lr", rate), format="%.1e", key=f"{key}.lr"),
             "crop": b.number_input(
-                "Crop (pixels)", 16, 512, kept.get("crop", given.data.crop[0]), 16, key=f"{key}.crop"
+                "Crop (pixels)", 32, 512, kept.get("crop", given.data.crop[0]), 32, key=f"{key}.crop"
             ),
             "batch": c.number_input("Crops a step", 1, 256, kept.get("batch", given.data.batch), key=f"{key}.batch"),
         }
@@ -316,10 +316,11 @@ def beginning(form: dict) -> str | None:
     """The catalogue's weights that a network of full size can begin with."""
     if form["preset"] not in ("pairs", "described") or SIZES[form["size"]] > 1:
         return None
-    given = recipe_of(form["method"], form.get("noise"), form["size"]).network
-    for tag, facts in catalogue().get(form["method"], {}).items():
-        known = {"architecture": facts["architecture"]} | facts["arguments"]
-        if json.dumps(known, sort_keys=True) == json.dumps(given, sort_keys=True):
+    given = recipe_of(form["method"], form.get("noise"), form["size"])
+    ours = catalogue().get(form["method"], {})
+    for tag in sorted(ours, key=lambda tag: tag != given.tag):  # for the same noise, if there are any
+        known = {"architecture": ours[tag]["architecture"]} | ours[tag]["arguments"]
+        if json.dumps(known, sort_keys=True) == json.dumps(given.network, sort_keys=True):
             return f"{form['method']}.{tag}"
     return None
 
@@ -330,7 +331,7 @@ def recipe(form: dict, advanced: dict, steps: int) -> recipes.Recipe:
     given = recipe_of(form["method"], form.get("noise") if described else None, form["size"]).model_dump()
     shots = kind == "noisy" and form["method"] == "noise2noise"
     entry = {"pairs": "pairs", "described": "clean", "one": "noisy", "noisy": "noisy_pairs" if shots else "noisy"}[kind]
-    standard = {name: given["data"][name] for name in ("standardise", "sigma_jitter")}
+    standard = {name: given["data"][name] for name in ("standardise", "sigma_jitter", "grey")}
     data = {entry: ["."], "crop": [advanced["crop"]], "batch": advanced["batch"]} | standard
     facts = given | {"tag": form["tag"], "start": beginning(form) if form["warm"] else None, "data": data}
     facts["network"] = shrunk(given["network"], SIZES[form["size"]])

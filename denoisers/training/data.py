@@ -36,6 +36,11 @@ def to_float(pixels) -> np.ndarray:
     return np.asarray(pixels, np.float32) / np.float32(np.iinfo(pixels.dtype).max)
 
 
+def is_grey(picture) -> bool:
+    """Whether a picture of three channels is a grey one: its noise is then one noise too, not three."""
+    return bool((picture == picture[..., :1]).all())
+
+
 class Photographed:
     """Crops of pictures whose noise is given: real pairs, or copies made once.
 
@@ -48,6 +53,7 @@ class Photographed:
 
     def __init__(self, pictures, sigmas, standardise: bool = False):
         self.pictures, self.sigmas = pictures, sigmas
+        self.grey = [is_grey(p[0]) for p in pictures]
         self.areas = [p[0].shape[0] * p[0].shape[1] for p in pictures]
         self.sides = [min(p[0].shape[:2]) for p in pictures]
         self.scales = [moments(to_float(p[0])) for p in pictures] if standardise else None
@@ -71,17 +77,30 @@ class Made:
 
     def __init__(self, pictures, noise, noisy_target: bool = False):
         self.pictures, self.noise, self.noisy_target = pictures, noise, noisy_target
+        self.grey = [is_grey(p) for p in pictures]
         self.areas = [p.shape[0] * p.shape[1] for p in pictures]
         self.sides = [min(p.shape[:2]) for p in pictures]
         self.small = [to_float(p[:: max(1, p.shape[0] // 48), :: max(1, p.shape[1] // 48)]) for p in pictures]
 
     def crop(self, k, window, rng):
-        clean = window(to_float, self.pictures[k])
-        noisy, sigma, mask = self.noise(clean, rng, self.small[k])
+        clean, small = window(to_float, self.pictures[k]), self.small[k]
+        one = np.s_[..., :1] if self.grey[k] else np.s_[...]
+        noisy, sigma, mask = self.noise(clean[one], rng, small[one])
         target = clean
         if self.noisy_target:
-            target, _, mask = self.noise(clean, rng, self.small[k])
+            target, _, mask = self.noise(clean[one], rng, small[one])
+        noisy, target, mask = (None if p is None else as_colour(p) for p in (noisy, target, mask))
         return noisy, target, sigma, clean, mask
+
+
+def stacked(crops) -> torch.Tensor | None:
+    """N x C x H x W; None where one of them is missing."""
+    return None if any(p is None for p in crops) else torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
+
+
+def as_colour(picture) -> np.ndarray:
+    """One channel three times; three as they are."""
+    return np.repeat(picture, 3 // picture.shape[-1], -1)
 
 
 def deviation(noisy, target) -> float:
@@ -116,8 +135,7 @@ class Crops:
         crops = [crop.result() for crop in self.ahead.pop(step)]
         self.ahead = {s: crops for s, crops in self.ahead.items() if s > step}
         noisy, target, sigma, clean, mask = zip(*crops, strict=True)
-        pixels = [None if p[0] is None else torch.from_numpy(np.stack(p)) for p in (noisy, target, clean, mask)]
-        noisy, target, clean, mask = (None if p is None else p.permute(0, 3, 1, 2) for p in pixels)
+        noisy, target, clean, mask = map(stacked, (noisy, target, clean, mask))
         return Batch(noisy, target, torch.tensor(sigma).reshape(-1, 1, 1, 1), clean, mask)
 
     def order(self, step):
@@ -138,8 +156,11 @@ class Crops:
             return np.ascontiguousarray(patch[:, ::-1] if mirror else patch)
 
         noisy, target, sigma, clean, mask = source.crop(k, window, rng)
-        if self.grey and rng.random() < self.grey:
+        made_grey = self.grey and rng.random() < self.grey
+        if made_grey:
             c = rng.integers(3)
-            one = (None if p is None else np.repeat(p[..., c : c + 1], 3, -1) for p in (noisy, target, clean, mask))
-            (noisy, target, clean, mask), sigma = one, sigma * 3**0.5  # as colour, the noise is so much the stronger
+            one = (None if p is None else as_colour(p[..., c : c + 1]) for p in (noisy, target, clean, mask))
+            noisy, target, clean, mask = one
+        if made_grey or source.grey[k]:
+            sigma = sigma * 3**0.5  # as colour, the noise is so much the stronger
         return noisy, target, np.float32(sigma * np.exp(self.jitter * rng.standard_normal())), clean, mask

@@ -69,9 +69,12 @@ def noise2same(network, batch, progress, generator, fill="donut", lam=None, pro_
     """
     x = batch.noisy
     mask = masks.stratified_mask(x.shape, generator)
+    grey = (x == x[:, :1]).flatten(1).all(1).reshape(-1, 1, 1, 1)
+    mask = torch.where(grey, mask[:, :1], mask)  # hidden in one channel only, a grey pixel stands in the others
+    sigma = torch.where(grey, batch.sigma / 3**0.5, batch.sigma)  # each channel's, not what a network would be told
     hidden = masks.donut_fill(x, mask) if fill == "donut" else masks.gaussian_fill(x, mask, generator)
     p, r = network(hidden).float(), network(x).float()
-    lam = losses.noise2same_lambda(batch.sigma) if lam is None else lam
+    lam = losses.noise2same_lambda(sigma) if lam is None else lam
     if progress < 1 - pro_share:
         return losses.noise2same(r, p, x, mask, lam)
     if literal:

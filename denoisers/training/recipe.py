@@ -7,13 +7,13 @@ suit a CPU; ``[gpu.network]``, ``[gpu.data]`` and ``[gpu.optimiser]`` name what 
 
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..errors import ParameterError
 from ..networks import ARCHITECTURES
-from ..noise.models import MODELS
+from ..noise.models import MODELS, SHARES
 from ..weights import read_ours
 
 FOLDER = Path(__file__).parent / "recipes"
@@ -39,7 +39,7 @@ class Data(Part):
     their noise is none at all unless it has met it."""
     copies: int = Field(0, ge=0)
     """0: fresh noise on every crop. n: n fixed noisy copies of each clean picture, as if photographed."""
-    crop: list[int] = [96]
+    crop: list[Annotated[int, Field(gt=0)]] = Field([96], min_length=1)
     """Sides of the square crops, pixels; one is drawn a batch, the batch keeps its number of pixels."""
     batch: int = Field(8, ge=1)
     """Crops a batch at the first crop size, a process."""
@@ -64,6 +64,8 @@ class Noise(Part):
             raise ValueError(f"there is no noise model {self.model!r}; there is {', '.join(MODELS)}")
         if not 0 <= self.low <= self.high or (self.model == "camera" and self.low == 0):
             raise ValueError("the levels must rise from low to high, low at least 0, for camera noise above 0")
+        if self.model in SHARES and self.high > 1:
+            raise ValueError(f"a level of {self.model} is a share, 1 at most")
         return self
 
 
@@ -130,6 +132,10 @@ class Recipe(Part):
             raise ValueError(f"[network] architecture must be one of {', '.join(ARCHITECTURES)}")
         if self.start is not None and "." not in self.start:
             raise ValueError(f"start must be METHOD.TAG, not {self.start!r}")
+        if self.data.noisy and self.objective.name != "noise2same":
+            raise ValueError("noisy pictures without a partner are for the objective noise2same")
+        if self.objective.loss == "masked_l2" and self.noise.model != "bernoulli":
+            raise ValueError("the loss masked_l2 is for bernoulli noise, which says where it struck")
         if "architecture" in self.gpu.network:
             raise ValueError("a GPU can train another size, not another architecture")
         return self
@@ -146,14 +152,16 @@ class Recipe(Part):
         return Recipe(**facts)
 
     def build(self):
-        """The network as the training begins with it. Raises DenoiserError: a wrong argument, ``start`` does not
-        fit."""
+        """The network as the training begins with it. Raises DenoiserError: a wrong argument, ``start`` or the crops do
+        not fit."""
         from ..networks import build
 
         try:
             network = build(**self.network)
         except TypeError as error:
             raise ParameterError(f"network: {error}.") from error
+        if any(side % network.multiple for side in self.data.crop):
+            raise ParameterError(f"crop: this network takes multiples of {network.multiple} pixels only.")
         if self.start:
             weights = read_ours(*self.start.split(".", 1)).state_dict()
             try:

@@ -10,7 +10,7 @@ from ..noise import estimate_sigma
 from ..noise.camera import random_camera
 from ..noise.models import MODELS, SHARES, gaussian, keep_mask
 from . import folders
-from .data import Made, Photographed, deviation, to_float
+from .data import Made, Photographed, as_colour, deviation, is_grey, to_float
 from .recipe import Recipe
 
 
@@ -84,7 +84,8 @@ def open_data(recipe: Recipe, data, cache=None):
             sigmas = [estimate_sigma(noisy) for noisy, _, _ in pictures]
             photographed.append(Photographed(pictures, sigmas, d.standardise))
             held_back += given_pairs(decode(validation, least=0), known)
-    sources = [(source, (1 - d.made_share) / len(photographed)) for source in photographed]
+    share = 1 - d.made_share if d.clean else 1.0
+    sources = [(source, share / len(photographed)) for source in photographed]
     if d.clean:
         examples = [e for name in d.clean for e in find(folders.clean_pictures, name)]
         train, validation = folders.split(examples, seed=recipe.seed)
@@ -120,8 +121,8 @@ def given_pairs(pictures, known: bool):
 def made(clean, make, seed):
     """A held-back clean picture with its fixed noise: (noisy, clean, sigma)."""
     clean = to_float(clean)
-    noisy, sigma, _ = make(clean, np.random.default_rng(seed))
-    return noisy, clean, sigma
+    noisy, sigma, _ = make(clean[..., :1] if is_grey(clean) else clean, np.random.default_rng(seed))
+    return as_colour(noisy), clean, sigma
 
 
 def copies(pictures, make, recipe):
@@ -130,7 +131,6 @@ def copies(pictures, make, recipe):
     answer = []
     for k, clean in enumerate(pictures):
         for i in range(recipe.data.copies):
-            noisy, _, _ = make(to_float(clean), np.random.default_rng((recipe.seed, k, i)))
-            noisy = noisy.astype(np.float16)
+            noisy = made(clean, make, (recipe.seed, k, i))[0].astype(np.float16)
             answer.append((noisy, noisy if own else clean, clean))
     return answer

@@ -8,6 +8,7 @@ from ..denoiser import apply
 from ..metrics import psnr, ssim
 from ..registry import method, tags
 from ..run import Run
+from .recipe import load, names
 
 SIDE, COUNT = 256, 12
 """Crops that are scored: the middle of up to COUNT held-back pictures, at most SIDE pixels a side."""
@@ -41,14 +42,20 @@ class Validation:
         return self.judge(self.network, f"{step:07d}.png")
 
     def default(self) -> dict:
-        """The same of the method's default weights, and their ``weights`` name; empty if it has none."""
+        """The same of Grainwise's own weights, and their ``weights`` name: those that it began with, else the method's
+        for this noise, else its default; empty if there are none."""
         from ..weights import read_network
 
         name = self.recipe.method
         if not tags(name):
             return {}
-        tag = tags(name)[0]
+        tag = min(tags(name), key=lambda tag: self.foreign(f"{name}.{tag}"))
         return {"weights": f"{name}.{tag}"} | self.judge(read_network(name, tag, self.device), "default.png")
+
+    def foreign(self, weights: str) -> tuple[bool, bool]:
+        """How far weights of the catalogue are from what is trained here."""
+        noise = self.recipe.noise.model if self.recipe.data.clean else "camera"
+        return weights != self.recipe.start, weights not in names() or load(weights).noise.model != noise
 
     def noisy(self) -> dict:
         """The scores of the crops as they are."""
@@ -78,9 +85,10 @@ class Validation:
         from PIL import Image
 
         side = min(min(noisy.shape[:2]) for noisy, _, _ in self.crops)
-        rows = []
+        with_clean, rows = any(clean is not None for _, clean, _ in self.crops), []
         for answer, (noisy, clean, _) in list(zip(restored, self.crops, strict=True))[:SHOWN]:
-            columns = [p[:side, :side] for p in (noisy, answer, clean) if p is not None]
+            columns = [noisy, answer] + [np.zeros_like(noisy) if clean is None else clean] * with_clean
+            columns = [p[:side, :side] for p in columns]
             rows.append(np.clip(np.concatenate(columns, 1), 0, 1))
         self.folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray((np.concatenate(rows) * 255 + 0.5).astype(np.uint8)).save(self.folder / name)

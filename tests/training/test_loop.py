@@ -21,6 +21,7 @@ from denoisers import networks, weights
 from denoisers.errors import DenoiserError, ParameterError
 from denoisers.networks.vgg import VGG19Features
 from denoisers.training import export, loop, recipe
+from denoisers.training.validation import Validation
 
 TINY = """
 title = "a test"
@@ -293,6 +294,9 @@ def test_a_training_begins_with_the_weights_it_names():
         other.build()
 
 
+RECIPE = "title = 'x'\nmethod = 'drunet'\ntag = 'x'\nnetwork = {architecture = 'drunet'}\n"
+
+
 @pytest.mark.parametrize(
     ("text", "say"),
     [
@@ -309,6 +313,11 @@ def test_a_training_begins_with_the_weights_it_names():
             "objective = {loss = 'l3'}",
             "objective.loss: .*'l1', 'l2'",
         ),
+        (RECIPE + "data = {crop = []}", r"data\.crop"),
+        (RECIPE + "data = {crop = [0]}", r"data\.crop"),
+        (RECIPE + "data = {}\nnoise = {model = 'text', low = 10, high = 50}", "a share, 1 at most"),
+        (RECIPE + "data = {noisy = ['x']}", "noise2same"),
+        (RECIPE + "data = {}\nobjective = {loss = 'masked_l2'}", "bernoulli"),
     ],
 )
 def test_a_bad_recipe_is_named(tmp_path, text, say):
@@ -322,6 +331,29 @@ def test_a_wrong_argument_of_the_network_is_named(tmp_path, folder):
     facts = facts.model_copy(update={"network": facts.network | {"wdith": 3}})
     with pytest.raises(ParameterError, match="network: .*'wdith'"):
         loop.train(facts, folder, tmp_path / "run", threads=1)
+
+
+def test_a_crop_that_does_not_suit_the_network_is_named(tmp_path, folder):
+    facts = recipe.load(tiny(tmp_path))
+    facts = facts.model_copy(update={"data": facts.data.model_copy(update={"crop": [33]})})
+    with pytest.raises(ParameterError, match="crop: this network takes multiples of"):
+        loop.train(facts, folder, tmp_path / "run", threads=1)
+
+
+@pytest.mark.parametrize(
+    ("given", "noise", "compared"),
+    [
+        ({"start": "drunet.awgn"}, "camera", "drunet.awgn"),
+        ({}, "gaussian", "drunet.awgn"),
+        ({}, "camera", "drunet.camera"),
+    ],
+)
+def test_it_is_compared_with_the_nearest_weights(tmp_path, given, noise, compared):
+    facts = recipe.load("drunet.camera")
+    noise = recipe.Noise(model=noise, low=1)
+    facts = facts.model_copy(update={"noise": noise, **given})
+    crop = np.full((16, 16, 3), 0.5, np.float32)
+    assert Validation(facts, [(crop, crop, 0.1)], tmp_path, "cpu").default()["weights"] == compared
 
 
 def test_a_wrong_option_of_the_loss_is_named(tmp_path, folder):

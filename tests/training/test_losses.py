@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from denoisers.training import losses, masks
+from denoisers.training.data import Batch
+from denoisers.training.objectives import noise2same
 
 
 def row(*values):
@@ -176,3 +178,22 @@ def test_gaussian_fill_is_unrelated_to_the_picture():
     assert (filled[..., 50:] == 7).all()
     assert filled[..., :50].mean().item() == pytest.approx(0, abs=0.01)
     assert filled[..., :50].std().item() == pytest.approx(0.2, rel=0.03)
+
+
+def test_noise2same_hides_a_grey_pixel_in_all_channels():
+    """Else it stands in plain sight in the other two; and each channel's noise is what lambda counts."""
+    seen = []
+
+    def network(x):
+        seen.append(x)
+        return x
+
+    x = torch.randn(2, 3, 28, 28, generator=torch.Generator().manual_seed(0))
+    x[0] = x[0, :1]
+    sigma = torch.tensor([3**0.5, 1.0]).reshape(-1, 1, 1, 1)
+    loss = noise2same(network, Batch(x, x, sigma), 0.0, torch.Generator().manual_seed(0))
+    hidden = seen[0] != x
+    assert torch.equal(hidden[0], hidden[0, :1].expand(3, -1, -1)) and hidden[0].any()
+    assert not torch.equal(hidden[1, 0], hidden[1, 1])
+    mask = hidden.float()
+    torch.testing.assert_close(loss, losses.noise2same(x, seen[0], x, mask, torch.full((2, 1, 1, 1), 2.0)))

@@ -11,11 +11,10 @@ from denoisers.training import recipe, sources
 from denoisers.training.data import Crops
 
 
-def facts(**data):
+def facts(objective="supervised", **data):
     network = {"architecture": "drunet", "widths": [8, 8], "blocks": 1}
-    return recipe.parse(
-        {"title": "t", "method": "drunet", "tag": "t", "network": network, "data": {"crop": [32], **data}}
-    )
+    parts = {"network": network, "data": {"crop": [32], **data}, "objective": {"name": objective}}
+    return recipe.parse({"title": "t", "method": "drunet", "tag": "t", **parts})
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +39,7 @@ def folder(tmp_path_factory):
 
 def test_pairs_are_told_the_estimate_as_in_use(folder):
     ((source, share),) = sources.open_data(facts(pairs=["pairs"]), folder)[0]
-    assert share == 0.5 and len(source.pictures) == len(source.sigmas) > 0
+    assert share == 1 and len(source.pictures) == len(source.sigmas) > 0
     assert source.sigmas == [estimate_sigma(noisy) for noisy, _, _ in source.pictures]
 
 
@@ -60,8 +59,7 @@ def test_two_noisy_shots_are_each_others_targets(folder):
 
 
 def test_noisy_pictures_alone_are_their_own_targets(folder):
-    facts_ = facts(noisy=["noisy"]).model_copy(update={"objective": recipe.Objective(name="noise2same")})
-    ((source, _),) = sources.open_data(facts_, folder)[0]
+    ((source, _),) = sources.open_data(facts("noise2same", noisy=["noisy"]), folder)[0]
     assert all(noisy is target and clean is None for noisy, target, clean in source.pictures)
 
 
@@ -92,3 +90,40 @@ def test_two_noisy_copies_are_grey_together(folder):
     for pixels in (batch.noisy, batch.target, batch.clean, batch.mask):
         assert pixels is None or torch.equal(pixels, pixels[:, :1].expand_as(pixels))
     assert not torch.equal(batch.noisy, batch.target)
+
+
+@pytest.fixture(scope="module")
+def grey_folder(tmp_path_factory):
+    """Twelve grey photographs, stored as grey, of one noise each."""
+    folder, whole = tmp_path_factory.mktemp("grey"), pictures.camera()
+    for name in ("pairs/noisy", "pairs/clean"):
+        (folder / name).mkdir(parents=True)
+    for i in range(12):
+        clean = whole[96 * (i // 4) :, 96 * (i % 4) :][:96, :96]
+        noisy = np.uint8(np.round(255 * add_noise(clean[..., None], "gaussian", 20 / 255, i)))[..., 0]
+        Image.fromarray(noisy).save(folder / f"pairs/noisy/{i}.png")
+        Image.fromarray(clean).save(folder / f"pairs/clean/{i}.png")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "data", [{"pairs": ["pairs"]}, {"clean": ["pairs/clean"]}, {"clean": ["pairs/clean"], "copies": 1}]
+)
+def test_grey_pictures_have_one_noise_and_a_level_told_as_in_use(grey_folder, data):
+    told = facts(**data).model_copy(update={"noise": recipe.Noise(low=20, high=20)})
+    mix, held_back, _ = sources.open_data(told, grey_folder)
+    batch = Crops(mix, [32], 6, grey=0.5)(0)
+    for pixels in (batch.noisy, batch.target):
+        assert torch.equal(pixels, pixels[:, :1].expand_as(pixels))
+    level = batch.sigma.flatten() / 3**0.5
+    torch.testing.assert_close(level, torch.full((6,), 20 / 255), rtol=0.3 if "pairs" in data else 0.06, atol=0)
+    assert held_back
+    for noisy, _, sigma in held_back:
+        assert (noisy == noisy[..., :1]).all() and sigma == pytest.approx(20 / 255, rel=0.3)
+
+
+def test_photographs_with_and_without_clean_partners_go_into_one_batch(folder):
+    mix, held_back, _ = sources.open_data(facts(pairs=["pairs"], noisy_pairs=["shots"]), folder)
+    batch = Crops(mix, [32], 16)(0)
+    assert batch.clean is None and batch.target.shape == batch.noisy.shape == (16, 3, 32, 32)
+    assert {clean is None for _, clean, _ in held_back} == {True, False}

@@ -156,6 +156,9 @@ def test_what_a_killed_attempt_told_beyond_its_checkpoint_is_forgotten(mine):
     assert {e["step"] for e in told.read_on(mine, job.id)} == {0, 10}
     tell(mine, job, {"event": "train", "step": 12, "seconds": 12})
     assert [e["step"] for e in told.read_on(mine, job.id)][-1] == 12
+    for _ in range(2):
+        tell(mine, job, {"event": "problem", "path": "a.png", "reason": "It is damaged."})
+    assert sum(e["event"] == "problem" for e in told.read_on(mine, job.id)) == 1
 
 
 def test_the_buttons_do_what_they_say(mine):

@@ -134,6 +134,16 @@ def test_half_the_width_is_a_smaller_network_and_the_default_weights_fit_the_who
     assert half.network["widths"] == [16, 32, 64, 128]
 
 
+def test_a_training_begins_with_weights_for_its_noise():
+    form = {"preset": "described", "size": "Full"}
+    for method, noise, start in (
+        ("rednet", "gaussian", "rednet.awgn"),
+        ("rednet", "camera", "rednet.camera"),
+        ("noise2noise", "text", "noise2noise.text"),
+    ):
+        assert train.beginning(form | {"method": method, "noise": noise}) == start
+
+
 def test_where_jobs_have_a_gpu_the_published_size_can_be_chosen(monkeypatch):
     assert "Published" not in opened().segmented_control(key="train.size.False").options
     monkeypatch.setenv("GRAINWISE_JOBS_GPUS", "0")
