@@ -15,6 +15,7 @@ from skimage.color import rgb2gray
 import denoisers
 from denoisers.metrics import psnr
 from denoisers.noise import add_noise, describe_noise
+from denoisers.training.data import is_grey
 
 from .manifest import clean_rows, read
 
@@ -37,6 +38,8 @@ def cases(folder: Path):
             continue
         for seed, row in enumerate(rows[:: max(1, len(rows) // PER_SET)][:PER_SET]):
             clean = read(folder / row["clean"], CROP)
+            if is_grey(clean):
+                clean = clean[..., :1]
             for level in LEVELS:
                 noisy = add_noise(clean, "camera", level / 255, seed) if level else clean
                 yield f"{name} + camera noise {level}", noisy, clean
