@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import threading
 import time
 import tomllib
@@ -276,8 +277,8 @@ def benchmark(sets, output, names=None, *, pictures=None, crop=None, events=None
     for source in {s.name: s for s, _, _ in left}.values():
         source.check()
 
-    earlier = events and Path(events).exists() and Path(events).read_text().splitlines()
-    spent = max((json.loads(told).get("seconds", 0) for told in earlier or []), default=0)  # before it was stopped
+    earlier = Path(events).read_text() if events and Path(events).exists() else ""
+    spent = max(map(float, re.findall(r'"seconds": ([\d.]+)', earlier)), default=0.0)  # before it was stopped
     log, stop = Events(events and Path(events)), threading.Event()
     began, seen = time.monotonic(), 0
     log.write("start", done=len(wanted) - len(left), total=len(wanted))
