@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from denoisers.images import as_uint8, to_float
+from denoisers.images import as_uint8, is_grey, to_float
 from denoisers.noise import estimate_sigma
 
 from .manifest import clean_rows, read
@@ -29,7 +29,7 @@ BLOCK = 32
 
 def centre(path: Path) -> np.ndarray:
     pixels = read(path, CROP)
-    if (pixels == pixels[..., :1]).all():  # WebP stores grey as colour
+    if is_grey(pixels):  # WebP stores grey as colour
         pixels = pixels[..., :1]
     return pixels
 

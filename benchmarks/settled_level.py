@@ -13,9 +13,9 @@ import numpy as np
 from skimage.color import rgb2gray
 
 import denoisers
+from denoisers.images import is_grey
 from denoisers.metrics import psnr
 from denoisers.noise import add_noise, describe_noise
-from denoisers.training.data import is_grey
 
 from .manifest import clean_rows, read
 

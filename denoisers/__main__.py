@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -139,6 +140,14 @@ def refit(args, facts):
         print(f"\r{path.name} -> {out}", file=sys.stderr)
 
 
+def minutes(text: str) -> float:
+    """More than none: a training without a limit is asked for by naming no limit."""
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise ValueError
+    return value
+
+
 def train(args):
     from .training import loop, recipe
 
@@ -216,7 +225,7 @@ def main(argv=None) -> int:
     trainer.add_argument("recipe", help="a TOML file, or the name of one that comes with Grainwise: drunet.awgn")
     trainer.add_argument("--data", required=True, help="folder that holds the recipe's picture folders")
     trainer.add_argument("-o", "--output", help="folder of the run, default: runs/METHOD.TAG")
-    trainer.add_argument("--minutes", type=float, help="limit of training time; the schedule ends with it")
+    trainer.add_argument("--minutes", type=minutes, help="limit of training time; the schedule ends with it")
     trainer.add_argument("--steps", type=int, help="in place of the recipe's")
     trainer.add_argument("--resume", action="store_true", help="continue the run folder's checkpoint")
     trainer.add_argument("--device", default="auto", help="auto, cpu, cuda:0, mps")

@@ -155,8 +155,13 @@ def through_spandrel(state: dict, file: str):
     return Foreign(descriptor)
 
 
-METHODS = {"noise2noise_unet": "noise2noise", "noise2same_unet": "noise2same"}
-"""Methods that bear another name than their architecture."""
+METHODS = {"noise2noise_unet": ("noise2noise",), "noise2same_unet": ("noise2same", "noise2same_pro")}
+"""Those of the architectures that do not bear their method's name."""
+
+
+def methods(architecture: str) -> tuple[str, ...]:
+    """The methods whose network has this architecture."""
+    return METHODS.get(architecture, (architecture,))
 
 
 def read(path, name: str | None = None):
@@ -170,13 +175,12 @@ def read(path, name: str | None = None):
     found = detect(state)
     if found:
         architecture, network = found
-        fits = METHODS.get(architecture, architecture)
+        fits = methods(architecture)
     else:
-        network, fits = through_spandrel(state, path.name), "own"
-    same = {fits, "own"} | ({"noise2same_pro"} if fits == "noise2same" else set())
-    if name is not None and name not in same:
+        network, fits = through_spandrel(state, path.name), ()
+    if name not in (None, "own", *fits):
         raise WeightsError(f"{path.name} holds {network_title(network)}, not the network of {name}.")
-    return name or fits, network
+    return name or (*fits, "own")[0], network
 
 
 def network_title(network) -> str:

@@ -96,6 +96,13 @@ def test_wrong_calls_say_so(photo, tmp_path, extra, capsys):
     assert code == 2 and "error:" in capsys.readouterr().err and not (tmp_path / "o.png").exists()
 
 
+@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "an hour"])
+def test_a_limit_that_is_none_is_refused(tmp_path, minutes, capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "drunet.awgn", "--data", str(tmp_path), "--minutes", minutes])
+    assert "--minutes" in capsys.readouterr().err
+
+
 def test_every_parameter_of_every_method_can_be_given(photo, tmp_path, monkeypatch):
     """In any place, and under its own name: argparse is fond of taking --h for --help."""
     given = {}

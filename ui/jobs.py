@@ -431,13 +431,13 @@ def card(job: Job, events: list[dict], run: Path) -> str:
 def take_over(jobs: Jobs, space, job: Job):
     """The trained file as the visitor's own weights on the Compare page, and as a download."""
     if st.button("Use in Compare", icon=":material/compare:", type="primary" if job.state == "done" else "secondary"):
-        use_in_compare(space, jobs.folder(job.id) / "average.safetensors", f"{name_of(job)}.safetensors")
+        use_in_compare(space, jobs.folder(job.id) / "average.safetensors", job)
     download("Weights", job, "average.safetensors", f"{name_of(job)}.safetensors")
 
 
-def use_in_compare(space, file: Path, name: str):
-    path = services.store().put_weights(file.read_bytes(), name)
-    method = services.store().info(Path(path).parent.name)["method"]
+def use_in_compare(space, file: Path, job: Job):
+    method = job.spec["recipe"]["method"]
+    path = services.store().put_weights(file.read_bytes(), f"{name_of(job)}.safetensors", method)
     files = list(dict.fromkeys([*space["files"].get(method, []), path]))
     chosen = (space["chosen"] or {}) | {method: {"weights": path, "params": {}}}
     space.update(files=space["files"] | {method: files}, chosen=chosen)

@@ -408,7 +408,7 @@ def fitting(picture: str) -> Job:
     def work(on_progress, cancelled):
         pixels = source(picture)
         camera = fit(pixels)
-        patch = np.full((64, 64, pixels.shape[-1]), 0.5, np.float32)
+        patch = np.full((64, 64, 1 if images.is_grey(pixels) else 3), 0.5, np.float32)
         level = float(camera.apply(patch, np.random.default_rng(0)).std())
 
         def write(part):

@@ -109,17 +109,19 @@ class Store:
         self.put_file(item, f"frame-{number:08x}.npy", npy.getvalue())
         return frame_id(item, number)
 
-    def put_weights(self, data: bytes, name: str) -> str:
-        """Keep a visitor's weight file; returns its path, which ``denoisers.load`` takes. Raises WeightsError."""
-        item, name = digest(data), images.safe_name(name)
+    def put_weights(self, data: bytes, name: str, method: str | None = None) -> str:
+        """Keep a visitor's weight file, for a method or the one it belongs to; returns its path, which
+        ``denoisers.load`` takes. Raises WeightsError."""
+        name = images.safe_name(name)
+        item = digest(data, name, method)
 
         def write(part):
             (part / name).write_bytes(data)
-            method, _ = own_weights.read(part / name)
-            (part / "info.json").write_text(json.dumps({"name": name, "method": method}))
+            found, _ = own_weights.read(part / name, method)
+            (part / "info.json").write_text(json.dumps({"name": name, "method": found}))
 
         self.keep(item, write)
-        return str(self.folder(item) / self.info(item)["name"])
+        return str(self.folder(item) / name)
 
     def keep(self, item: str, write):
         """Let ``write(part)`` fill a folder, which then becomes the item; nothing is done if it is there already."""

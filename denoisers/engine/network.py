@@ -4,6 +4,7 @@ from contextvars import ContextVar
 
 import numpy as np
 
+from ..images import is_grey
 from ..run import Run
 from .device import precision
 from .tiles import tiled
@@ -54,7 +55,7 @@ def run_network(network, image, run: Run, *, device="cpu", budget=None, margin=N
         given = dict(device=device, budget=budget, margin=margin, **inputs)
         thirds = [run_network(network, image[..., i : i + 1], run.part(i / 3, (i + 1) / 3), **given) for i in range(3)]
         return np.concatenate(thirds, -1)
-    grey = network.colours == 3 and bool((image == image[..., :1]).all())  # grey stored as colour is grey too
+    grey = network.colours == 3 and is_grey(image)
     if grey:
         image = np.broadcast_to(image[..., :1], (*image.shape[:2], 3))
         if "sigma" in inputs:

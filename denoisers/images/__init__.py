@@ -1,7 +1,18 @@
 """Pictures in and out: files to sRGB arrays and back, nothing lost that we can keep."""
 
-from .picture import MAX_BYTES, MAX_PIXELS, Picture, as_uint8, to_float
+from .picture import MAX_BYTES, MAX_PIXELS, Picture, as_uint8, is_grey, to_float
 from .reading import read
 from .writing import encode, safe_name, write
 
-__all__ = ["MAX_BYTES", "MAX_PIXELS", "Picture", "as_uint8", "encode", "read", "safe_name", "to_float", "write"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_PIXELS",
+    "Picture",
+    "as_uint8",
+    "encode",
+    "is_grey",
+    "read",
+    "safe_name",
+    "to_float",
+    "write",
+]

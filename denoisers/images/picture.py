@@ -127,6 +127,11 @@ def to_float(array) -> np.ndarray:
     return array.astype(np.float32, copy=False)
 
 
+def is_grey(pixels) -> bool:
+    """Whether a picture, H x W x C, is grey: one channel, or three that are equal. Its noise is then one noise too."""
+    return bool((pixels == pixels[..., :1]).all())
+
+
 def quantise(array: np.ndarray, bits: int) -> np.ndarray:
     """Float in [0, 1], or integers at full scale, to 8 or 16 bits: clipped, half to even. Values must be finite."""
     top, dtype = (255, np.uint8) if bits == 8 else (65535, np.uint16)

@@ -181,9 +181,9 @@ class Jobs:
         return self.store.move(id, "cancelling" if self.get(id).active else "cancelled", reason="")
 
     def reorder(self, id: str, place: int):
-        """Put a queued job at a place of the queue, 0 first."""
+        """Put a queued job at a place among the visitor's queued jobs, 0 first: another's keep theirs."""
         self.get(id)
-        self.store.reorder(id, place)
+        self.store.reorder(id, place, self.owner)
 
     def delete(self, id: str):
         """Remove a job that has no process, and its folder."""

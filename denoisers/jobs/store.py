@@ -191,26 +191,18 @@ class Store:
             for id, seconds in seen.items():
                 db.execute("UPDATE jobs SET heartbeat = ?, ran = ran + ? WHERE id = ?", [time.time(), seconds, id])
 
-    def reorder(self, id: str, place: int):
-        """Put a queued job at a place of the queue, 0 first. Where its priority would not let it stand there, it
-        takes that of its neighbour."""
+    def reorder(self, id: str, place: int, owner: str | None = None):
+        """Put a queued job at a place of the queue, 0 first, or of an ``owner``'s part of it. The jobs there share out
+        their places anew, and the priorities that go with these."""
         with self.write() as db:
             job = self.get(id)
             if job.state != "queued":
                 raise WrongState(f"{job.title} is {job.state}: only a queued job has a place.")
-            query = f"SELECT id, priority, place FROM jobs WHERE state = 'queued' AND id != ? {ORDER}"
-            others = db.execute(query, [id]).fetchall()
-            place = max(0, min(place, len(others)))
-            priority = job.priority
-            if place > 0:
-                priority = min(priority, others[place - 1][1])
-            if place < len(others):
-                priority = max(priority, others[place][1])
-            ids = [other[0] for other in others]
-            ids.insert(place, id)
-            self.set(db, id, priority=priority)
-            for position, other in enumerate(ids):
-                self.set(db, other, place=position)
+            queued = self.list("queued", owner=owner)
+            ids = [other.id for other in queued if other.id != id]
+            ids.insert(max(0, place), id)
+            for other, slot in zip(ids, queued, strict=True):
+                self.set(db, other, priority=slot.priority, place=slot.place)
 
     def delete(self, id: str):
         """Forget a job that has no process."""

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import ParameterError
-from ..images import to_float
+from ..images import is_grey, to_float
 from ..images.colour import OPPONENT
 from ..images.picture import unit
 
@@ -96,8 +96,8 @@ def describe_noise(image, method: str = "auto") -> Noise:
         image = to_float(image)
     thin = max(1, min(image.shape[:2]) // 1000)
     sample = image[::thin, ::thin]
-    if (sample == sample[..., :1]).all():
-        image = image[..., :1]  # grey stored as colour: its patches span a third of the space, and Chen reads 0
+    if is_grey(sample):
+        image = image[..., :1]  # in three channels its patches span a third of the space, and Chen reads 0
     if (sample == sample[0, 0]).all():
         return Noise(0.0, "differences", 0.0)
     h, w, channels = image.shape

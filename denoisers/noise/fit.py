@@ -43,11 +43,11 @@ def fit(noisy) -> CameraNoise:
     """
     from scipy.optimize import least_squares
 
-    from ..images import to_float
+    from ..images import is_grey, to_float
 
     image = to_float(noisy)
-    if (image == image[..., :1]).all():
-        image = image[..., :1]  # grey stored as colour
+    if is_grey(image):
+        image = image[..., :1]
     patches = flat_patches(image)
     ground = patches.mean((2, 3))
     noise = _without_shading(patches)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import torch
 
+from ..images import is_grey
 from ..methods.noise2same import moments
 
 
@@ -34,11 +35,6 @@ def to_float(pixels) -> np.ndarray:
     if pixels.dtype.kind == "f":
         return np.asarray(pixels, np.float32)
     return np.asarray(pixels, np.float32) / np.float32(np.iinfo(pixels.dtype).max)
-
-
-def is_grey(picture) -> bool:
-    """Whether a picture of three channels is a grey one: its noise is then one noise too, not three."""
-    return bool((picture == picture[..., :1]).all())
 
 
 class Photographed:

@@ -17,6 +17,7 @@ import json
 import math
 import os
 import signal
+import sys
 import threading
 import time
 from datetime import date
@@ -25,7 +26,7 @@ from pathlib import Path
 import torch
 from torch import distributed
 
-from ..errors import DenoiserError
+from ..errors import DenoiserError, WeightsError
 from .companions import arguments
 from .data import Crops
 from .descent import Descent
@@ -293,8 +294,12 @@ def train(
     save()
     validate()
     reason = "finished" if progress >= 1 else "stopped"
-    if first and validation and reason == "finished" and (scores := validation.default()):
-        events.write("default", **scores)
+    if first and validation and reason == "finished":
+        try:
+            if scores := validation.default():
+                events.write("default", **scores)
+        except WeightsError as error:  # the training itself is finished
+            print(f"Not compared with Grainwise's own weights: {error}", file=sys.stderr)
     end = dict(step=step, seconds=round(seconds, 1), megapixels=round(pixels / 1e6, 2), date=f"{date.today()}")
     events.write("end", reason=reason, **end)
     (run / "stop").unlink(missing_ok=True)

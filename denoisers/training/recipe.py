@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ..errors import ParameterError
 from ..networks import ARCHITECTURES
 from ..noise.models import MODELS, SHARES
+from ..own_weights import methods
 from ..weights import read_ours
 
 FOLDER = Path(__file__).parent / "recipes"
@@ -130,6 +131,8 @@ class Recipe(Part):
     def known(self):
         if self.network.get("architecture") not in ARCHITECTURES:
             raise ValueError(f"[network] architecture must be one of {', '.join(ARCHITECTURES)}")
+        if self.method not in (fitting := methods(self.network["architecture"])):
+            raise ValueError(f"method must be {' or '.join(fitting)}, whose network this architecture is")
         if self.start is not None and "." not in self.start:
             raise ValueError(f"start must be METHOD.TAG, not {self.start!r}")
         if self.data.noisy and self.objective.name != "noise2same":

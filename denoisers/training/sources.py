@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
+from ..images import is_grey
 from ..noise import estimate_sigma
 from ..noise.camera import random_camera
 from ..noise.models import MODELS, SHARES, gaussian, keep_mask
 from . import folders
-from .data import Made, Photographed, as_colour, deviation, is_grey, to_float
+from .data import Made, Photographed, as_colour, deviation, to_float
 from .recipe import Recipe
 
 

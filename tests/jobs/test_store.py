@@ -78,6 +78,13 @@ def test_a_job_is_put_anywhere_whatever_its_priority(store, name, place):
     assert priorities == sorted(priorities, reverse=True)
 
 
+def test_an_owner_moves_own_jobs_among_own_places(store):
+    for name in ("mine 1", "yours", "mine 2", "mine 3"):
+        add(store, name, owner=name.split()[0])
+    store.reorder("mine 3", 0, owner="mine")
+    assert [job.id for job in store.list("queued")] == ["mine 3", "yours", "mine 1", "mine 2"]
+
+
 def test_only_a_queued_job_has_a_place(store):
     add(store, "a")
     store.move("a", "running")

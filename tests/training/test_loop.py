@@ -313,6 +313,7 @@ RECIPE = "title = 'x'\nmethod = 'drunet'\ntag = 'x'\nnetwork = {architecture = '
             "objective = {loss = 'l3'}",
             "objective.loss: .*'l1', 'l2'",
         ),
+        (RECIPE.replace("method = 'drunet'", "method = 'mwcnn'") + "data = {}", "method must be drunet"),
         (RECIPE + "data = {crop = []}", r"data\.crop"),
         (RECIPE + "data = {crop = [0]}", r"data\.crop"),
         (RECIPE + "data = {}\nnoise = {model = 'text', low = 10, high = 50}", "a share, 1 at most"),
@@ -354,6 +355,14 @@ def test_it_is_compared_with_the_nearest_weights(tmp_path, given, noise, compare
     facts = facts.model_copy(update={"noise": noise, **given})
     crop = np.full((16, 16, 3), 0.5, np.float32)
     assert Validation(facts, [(crop, crop, 0.1)], tmp_path, "cpu").default()["weights"] == compared
+
+
+def test_a_finished_training_outlives_missing_weights_to_compare_with(tmp_path, folder, monkeypatch, capsys):
+    monkeypatch.setattr(weights, "FOLDER", tmp_path)  # the catalogue is read already, the files are gone
+    loop.train(recipe.load(tiny(tmp_path)), folder, tmp_path / "run", threads=1)
+    end = json.loads((tmp_path / "run" / "events.jsonl").read_text().splitlines()[-1])
+    assert end["event"] == "end" and end["reason"] == "finished"
+    assert "is missing from the weights folder" in capsys.readouterr().err
 
 
 def test_a_wrong_option_of_the_loss_is_named(tmp_path, folder):

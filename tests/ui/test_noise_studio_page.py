@@ -276,6 +276,14 @@ def test_the_camera_s_noise_goes_onto_a_clean_picture(shown, noisy, a_camera):
     assert stronger == pytest.approx(2 * level, rel=0.25)
 
 
+def test_a_grey_camera_s_level_is_that_of_grey_noise_however_grey_is_stored(shown, noisy, a_camera):
+    grey = np.repeat(noisy.mean(-1, keepdims=True), 3, -1)
+    page = until_idle(turn(upload(opened(), png(grey), "grey.png", "upload"), "camera"))
+    patch = np.full((64, 64, 1), 0.5, np.float32)
+    level = 255 * CameraNoise().apply(patch, np.random.default_rng(0)).std()
+    assert any(e.label == f"The camera that was found: {level:.1f} of 255 on grey" for e in page.expander)
+
+
 def test_a_picture_without_noise_has_no_camera(shown):
     ramp = np.broadcast_to(np.linspace(0, 1, 128, dtype=np.float32)[:, None], (128, 128, 3))[..., :3]
     page = until_idle(turn(upload(opened(), png(np.array(ramp)), "ramp.png", "upload"), "camera"))

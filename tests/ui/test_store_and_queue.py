@@ -6,11 +6,14 @@ import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import save
 
 import denoisers
+from denoisers import networks
 from denoisers.errors import Cancelled, DenoiserError, ImageError
 from ui import routes, services, workspace
 from ui.queue import Queue
@@ -34,6 +37,16 @@ def test_an_upload_is_kept_once_under_its_hash(store, photo, noisy):
     assert store.info(store.put_upload(photo, "b.png"))["name"] == "b.png" and store.info(item)["name"] == "a.png"
     np.testing.assert_allclose(store.pixels(item), noisy, atol=0.5 / 255 + 1e-6)
     np.testing.assert_array_equal(store.display(item), np.round(255 * store.pixels(item)).astype(np.uint8))
+
+
+def test_a_weight_file_keeps_the_name_that_each_visitor_gave_it(store):
+    data = save(networks.build("noise2same_unet", width=8).state_dict())
+    mine, yours = (store.put_weights(data, name) for name in ("mine.safetensors", "yours.safetensors"))
+    assert Path(mine).name == "mine.safetensors" and Path(yours).name == "yours.safetensors"
+    methods = [store.info(Path(path).parent.name)["method"] for path in (mine, yours)]
+    pro = store.put_weights(data, "mine.safetensors", "noise2same_pro")
+    assert [*methods, store.info(Path(pro).parent.name)["method"]] == ["noise2same", "noise2same", "noise2same_pro"]
+    assert store.put_weights(data, "mine.safetensors") == mine and Path(pro).read_bytes() == Path(mine).read_bytes()
 
 
 def test_a_bad_upload_leaves_nothing(store):
