@@ -56,6 +56,17 @@ def read_tensors(path) -> dict:
     return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
 
 
+def origin(path) -> dict[str, str]:
+    """What a training of ours wrote into its file: ``noise``, the kind that was learned, and ``start``, the weights of
+    the catalogue that it began with. Empty for other files."""
+    from safetensors import safe_open
+
+    if Path(path).suffix.lower() != ".safetensors":
+        return {}
+    with safe_open(path, "pt") as file:
+        return {k: v for k, v in (file.metadata() or {}).items() if k in ("noise", "start")}
+
+
 class Shapes(dict):
     """Shapes of a state dict by name."""
 

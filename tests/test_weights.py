@@ -4,6 +4,7 @@ import hashlib
 from datetime import date
 
 import pytest
+from safetensors.torch import save_file
 
 import denoisers
 from denoisers import weights
@@ -67,6 +68,20 @@ def test_a_copy_of_our_file_is_the_same_network(tmp_path):
     copy.write_bytes((weights.FOLDER / facts["file"]).read_bytes())
     assert weights.read_network("drunet", str(copy), "cpu").discrepancy == facts["discrepancy"]
     assert not hasattr(weights.read_network("drunet", "awgn", "cpu"), "discrepancy")
+
+
+@pytest.mark.parametrize(
+    ("origin", "settles"),
+    [
+        ({"start": "drunet.camera", "noise": "camera"}, True),
+        ({"start": "drunet.camera", "noise": "gaussian"}, False),
+        ({"start": "drunet.awgn", "noise": "camera"}, False),
+        ({"noise": "camera"}, False),
+    ],
+)
+def test_weights_trained_on_from_ours_settle_the_level_as_ours_do(tmp_path, origin, settles):
+    save_file(weights.read_ours("drunet", "camera").state_dict(), tmp_path / "mine.safetensors", metadata=origin)
+    assert hasattr(weights.read_network("drunet", str(tmp_path / "mine.safetensors"), "cpu"), "discrepancy") == settles
 
 
 def test_a_network_is_loaded_once_and_shared(monkeypatch):

@@ -4,7 +4,7 @@
 
     recipe.json         what is trained
     checkpoint.pt       network, average, optimisers, step; replaced atomically, so a killed run leaves a whole one
-    average.safetensors the averaged weights, what inference loads
+    average.safetensors the averaged weights, what inference loads, and with them the noise and the recipe's start
     events.jsonl        one JSON object a line: start, train, validation, end (see ``Events``)
     previews/           noisy, restored and clean crops of the validation, side by side
     stop                if this file appears, the training saves and ends, as on SIGTERM
@@ -225,7 +225,8 @@ def train(
             state |= dict(critic=critic.state_dict()) if critic else {}
             write_atomically(checkpoint, lambda part: torch.save(state, part))
             tensors = {k: v.contiguous() for k, v in average.weights.items()}
-            write_atomically(run / "average.safetensors", lambda part: save_file(tensors, part))
+            origin = {"noise": recipe.kind} | ({"start": recipe.start} if recipe.start else {})
+            write_atomically(run / "average.safetensors", lambda part: save_file(tensors, part, metadata=origin))
 
     def validate():
         if first and validation:

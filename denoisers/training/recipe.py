@@ -147,6 +147,11 @@ class Recipe(Part):
     def name(self) -> str:
         return f"{self.method}.{self.tag}"
 
+    @property
+    def kind(self) -> str:
+        """The noise that is learned: a name of ``noise.models``, or "camera" for pictures that came with theirs."""
+        return self.noise.model if self.data.clean else "camera"
+
     def on(self, device: str) -> "Recipe":
         """The recipe for a device ("cpu", "cuda:1", ...), without ``gpu``: its values are in their places."""
         facts = self.model_dump()

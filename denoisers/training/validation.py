@@ -54,8 +54,7 @@ class Validation:
 
     def foreign(self, weights: str) -> tuple[bool, bool]:
         """How far weights of the catalogue are from what is trained here."""
-        noise = self.recipe.noise.model if self.recipe.data.clean else "camera"
-        return weights != self.recipe.start, weights not in names() or load(weights).noise.model != noise
+        return weights != self.recipe.start, weights not in names() or load(weights).kind != self.recipe.kind
 
     def noisy(self) -> dict:
         """The scores of the crops as they are."""

@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from skimage import data as pictures
 
-from denoisers import networks, weights
+from denoisers import networks, own_weights, weights
 from denoisers.errors import DenoiserError, ParameterError
 from denoisers.networks.vgg import VGG19Features
 from denoisers.training import export, loop, recipe
@@ -284,11 +284,15 @@ def test_a_run_keeps_the_network_it_began_with(tmp_path, folder, monkeypatch):
         loop.train(plain, folder, tmp_path / "run", threads=1, resume=True)
 
 
-def test_a_training_begins_with_the_weights_it_names():
+def test_a_training_begins_with_the_weights_it_names(tmp_path, folder):
+    small = {"data": recipe.Data(clean=["clean"], crop=[32], batch=1)}
     facts = recipe.load("noise2noise.gaussian").model_copy(update={"start": "noise2noise.gaussian"})
     shipped = weights.read_ours("noise2noise", "gaussian").state_dict()
     for name, value in facts.build().state_dict().items():
         torch.testing.assert_close(value, shipped[name])
+    loop.train(facts.on("cpu").model_copy(update=small), folder, tmp_path / "run", steps=1, threads=1)
+    written = own_weights.origin(tmp_path / "run" / "average.safetensors")
+    assert written == {"start": "noise2noise.gaussian", "noise": "gaussian"}
     other = facts.model_copy(update={"network": facts.network | {"width": 8}})
     with pytest.raises(ParameterError, match="noise2noise.gaussian is not a network of this recipe's size"):
         other.build()
