@@ -624,6 +624,34 @@ def test_dragging_the_scrubber_shows_the_frame_at_once(new_page, address):
         expect(page.get_by_test_id("stJson")).to_contain_text(f'"frame":{frame}', timeout=WAIT)
 
 
+def test_a_side_that_was_chosen_is_that_picture_s_alone(page, address):
+    opened(page, address, "pictures&results=first")
+    tag, percent = page.locator(".tag-b"), page.locator(".percent")
+    expect(tag).to_contain_text("DRUNet")
+    press(page, "[")
+    expect(tag).to_contain_text("Stronger")
+    press(page, "g")
+    press(page, "4")
+    expect(percent).to_have_text("400 %")
+    page.get_by_text("second", exact=True).click()
+    expect(percent).not_to_have_text("400 %")
+    page.get_by_text("Results of the second").click()
+    expect(tag).to_contain_text("DRUNet")
+    page.get_by_text("first", exact=True).click()
+    expect(percent).to_have_text("400 %")
+    press(page, "s")
+    expect(tag).to_contain_text("Stronger")
+
+
+def test_results_that_came_while_nobody_looked_are_shown(page, address):
+    opened(page, address, "pictures")
+    press(page, "2")
+    page.wait_for_function("""sessionStorage.getItem("grainwise-view-demo-picturesfirst")?.includes('"zoom":2')""")
+    opened(page, address, "pictures&results=first")
+    expect(page.locator(".percent")).to_have_text("200 %")
+    expect(page.locator(".tag-b")).to_contain_text("DRUNet")
+
+
 def test_the_timeline_by_keys_and_its_end(page, address):
     opened(page, address, "timeline")
     scrub = page.get_by_role("slider", name="Frame")

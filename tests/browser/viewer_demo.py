@@ -7,7 +7,7 @@ from ui.viewer import comparison_viewer
 
 st.set_page_config(page_title="Viewer demo", layout="wide")
 what = st.query_params.get("layers", "usual")
-start = {}
+start, picture = {}, ""
 if what == "usual":
     shown = [
         layer("Noisy", "16.1 dB"),
@@ -21,6 +21,11 @@ if what == "usual":
         start = {"right": shown[2]["id"]}
     if st.checkbox("Too small", help="Adds a layer of another size."):
         shown.append(layer("Too small"))
+elif what == "pictures":
+    # One picture after another, the second alone until its results come.
+    picture = st.radio("Picture", ["first", "second"])
+    results = st.checkbox(f"Results of the {picture}", value=picture == st.query_params.get("results"))
+    shown = [layer("Noisy"), *([layer("Stronger"), layer("DRUNet")] if results else [])]
 elif what == "timeline":
     grown = st.checkbox("More frames", value=True)
     shown = [layer("Noisy"), timeline(FRAMES if grown else FRAMES // 2)]
@@ -43,7 +48,7 @@ else:
     st.checkbox("None for now", key="none")
     shown = [] if st.session_state.none else shown
 follow = "follow" in st.query_params
-view = comparison_viewer(shown, key="demo", height=600, view=start, storage=f"demo-{what}", follow=follow)
+view = comparison_viewer(shown, key="demo", height=600, view=start, storage=f"demo-{what}{picture}", follow=follow)
 st.json(view)
 st.session_state.runs = st.session_state.get("runs", 0) + 1
 st.caption(f"runs: {st.session_state.runs}")

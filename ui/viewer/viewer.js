@@ -55,12 +55,15 @@ class Viewer {
     const asked = JSON.stringify(data.view)
     if (data.storage !== this.storage) {
       // A first look at this image: where this browser left it, else where Python starts.
+      this.showPanes([]) // of the image before: they would leave their view behind
       this.storage = data.storage
-      const stored = this.recall()
+      const { chosen, look, ...stored } = this.recall()
+      this.chosen = chosen && [stored.left, stored.right].every((id) => this.layer(id))
+      if (!this.chosen) for (const side of ["left", "right"]) delete stored[side] // there may be more to see by now
       Object.assign(this.state, START, data.view, stored, data.view.force ? data.view : {})
-      this.main.setView(stored?.look || { fit: true }, true)
+      this.main.setView(look || { fit: true }, true)
       this.settle([])
-      if (stored) this.report()
+      if (look) this.report()
     } else {
       if (data.view.force && asked !== this.asked) Object.assign(this.state, data.view)
       this.settle(before, data.view.right)
@@ -145,9 +148,10 @@ class Viewer {
       const text = sessionStorage.getItem(this.storageName) || localStorage.getItem(this.storageName)
       const { look, titles, ...rest } = JSON.parse(text)
       this.titles = titles
-      return { ...Object.fromEntries(Object.keys(START).map((name) => [name, rest[name] ?? START[name]])), look }
+      const state = Object.fromEntries(Object.keys(START).map((name) => [name, rest[name] ?? START[name]]))
+      return { ...state, chosen: Boolean(rest.chosen), look }
     } catch {
-      return null // nothing stored, unreadable, or storage is switched off
+      return {} // nothing stored, unreadable, or storage is switched off
     }
   }
 
@@ -161,7 +165,7 @@ class Viewer {
     this.remembering = null
     if (!this.layers.length) return
     const titles = Object.fromEntries(this.layers.map((layer) => [layer.id, layer.title]))
-    const text = JSON.stringify({ ...this.state, look: this.leader.getView(), titles })
+    const text = JSON.stringify({ ...this.state, chosen: this.chosen, look: this.leader.getView(), titles })
     try {
       sessionStorage.setItem(this.storageName, text)
       localStorage.setItem(this.storageName, text)
