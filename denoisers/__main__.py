@@ -12,6 +12,7 @@ import denoisers
 
 from . import own_weights
 from .errors import DenoiserError, ParameterError
+from .images.picture import window
 from .images.writing import FORMATS
 from .own_weights import is_file
 
@@ -51,6 +52,8 @@ def add_params(command):
 def targets(args, name: str) -> list[Path]:
     """Where each result goes. ParameterError, before there is any work, if one cannot go there."""
     out = Path(args.output)
+    if len(args.inputs) > 1 and out.suffix.lower() in FORMATS and not out.is_dir():
+        raise ParameterError(f"{out} is one file, and there are {len(args.inputs)} pictures: name a folder.")
     if len(args.inputs) > 1 or out.is_dir() or not out.suffix:
         paths = map(Path, args.inputs)
         found = [out / f"{p.stem}.{name}{p.suffix if p.suffix.lower() in FORMATS else '.png'}" for p in paths]
@@ -78,10 +81,23 @@ def recipe(path: Path, spec_name: str, weights, params: dict) -> dict:
     }
 
 
+def read_recipe(path) -> dict:
+    """A recipe's JSON. ParameterError: it is none."""
+    try:
+        facts = json.loads(Path(path).read_text())
+    except ValueError as error:
+        raise ParameterError(f"{path} is no recipe: it is not JSON ({error}).") from error
+    facts = facts if isinstance(facts, dict) else {}
+    needed = ("image_sha256", "noise", "crop") if "fit" in facts else ("image_sha256", "denoiser", "params")
+    if missing := [key for key in needed if key not in facts]:
+        raise ParameterError(f"{path} is no recipe: it lacks {', '.join(missing)}.")
+    return facts
+
+
 def denoise(args):
-    weights, noise = args.weights, None
+    weights, noise, crop = args.weights, None, None
     if args.recipe:
-        facts = json.loads(Path(args.recipe).read_text())
+        facts = read_recipe(args.recipe)
         if given := [*(f"--{name}" for name, _ in args.params), *args.rest]:
             raise ParameterError(f"{given[0]}: a recipe already says every parameter.")
         for path in args.inputs:
@@ -92,7 +108,7 @@ def denoise(args):
             return refit(args, facts)
         name, params = facts["denoiser"], facts["params"]
         weights = weights or facts.get("weights")  # a file of one's own may lie elsewhere here
-        noise = facts.get("noise")
+        noise, crop = facts.get("noise"), facts.get("crop")
     elif args.denoiser:
         name = args.denoiser
         params = method_params(denoisers.spec(name), args)
@@ -107,8 +123,9 @@ def denoise(args):
         try:
             picture = denoisers.images.read(path)
             pixels = denoisers.noise.add_noise(picture.pixels, **noise) if noise else picture.pixels
+            pixels = pixels[window(crop)]
             result = model.denoise(pixels, on_progress=None if args.quiet else progress(path.name), **params)
-            denoisers.images.write(target, result.image, like=picture)
+            denoisers.images.write(target, result.image, like=None if crop else picture)
             if args.save_recipe:
                 facts = recipe(path, name, model.weights, result.params)
                 target.with_suffix(".json").write_text(json.dumps(facts, indent=2))
@@ -138,6 +155,13 @@ def refit(args, facts):
     denoisers.images.write(out, restored, like=picture if whole else None)
     if not args.quiet:
         print(f"\r{path.name} -> {out}", file=sys.stderr)
+
+
+def count(text: str) -> int:
+    """A whole number from 1."""
+    if int(text) < 1:
+        raise ValueError
+    return int(text)
 
 
 def minutes(text: str) -> float:
@@ -226,17 +250,17 @@ def main(argv=None) -> int:
     trainer.add_argument("--data", required=True, help="folder that holds the recipe's picture folders")
     trainer.add_argument("-o", "--output", help="folder of the run, default: runs/METHOD.TAG")
     trainer.add_argument("--minutes", type=minutes, help="limit of training time; the schedule ends with it")
-    trainer.add_argument("--steps", type=int, help="in place of the recipe's")
+    trainer.add_argument("--steps", type=count, help="in place of the recipe's")
     trainer.add_argument("--resume", action="store_true", help="continue the run folder's checkpoint")
     trainer.add_argument("--device", default="auto", help="auto, cpu, cuda:0, mps")
-    trainer.add_argument("--threads", type=int, help="CPU threads")
+    trainer.add_argument("--threads", type=count, help="CPU threads")
     trainer.set_defaults(run_command=train)
     scorer = commands.add_parser("benchmark", help="score denoisers on sets of pictures; goes on where it stopped")
     scorer.add_argument("--set", action="append", required=True, help="folder of clean pictures or pairs, or: samples")
     scorer.add_argument("-o", "--output", required=True, help="results file, JSON")
     scorer.add_argument("--names", help="METHOD or METHOD.TAG, separated by commas; default: all")
-    scorer.add_argument("--pictures", type=int, help="at most this many of each set, evenly spread")
-    scorer.add_argument("--crop", type=int, help="side of the central crop, pixels")
+    scorer.add_argument("--pictures", type=count, help="at most this many of each set, evenly spread")
+    scorer.add_argument("--crop", type=count, help="side of the central crop, pixels")
     scorer.add_argument("--events", help="file to which progress is added, a JSON object a line")
     scorer.set_defaults(run_command=benchmark)
     args, rest = parser.parse_known_args(argv)

@@ -238,7 +238,8 @@ def benchmark(sets, output, names=None, *, pictures=None, crop=None, events=None
         pictures: at most this many of each set, evenly spread; crop: side of the central crop, pixels.
         events: file for events: start, row (done, total, progress, seconds), end.
 
-    Rows of ``output`` of the same version, protocol, pictures and weights are kept. Returns the results. Raises
+    Rows of ``output`` of the same version, protocol, pictures and weights are kept; a row that was made on another
+    machine than the first says so in ``machine``. Returns the results. Raises
     DenoiserError: a set or a name that is not there, a picture that cannot be read. Stopped by SIGTERM or Ctrl-C it
     returns what there is.
     """
@@ -249,12 +250,13 @@ def benchmark(sets, output, names=None, *, pictures=None, crop=None, events=None
     if len({source.name for source in sources}) < len(sources):
         raise DataError("Two sets have the same name: " + ", ".join(source.name for source in sources))
     protocol = {"grainwise": denoisers.__version__, "pictures": pictures, "crop": crop}
-    results = protocol | {"date": f"{date.today()}", "machine": machine(), "sets": {}, "rows": []}
+    here = machine()
+    results = protocol | {"date": f"{date.today()}", "machine": here, "sets": {}, "rows": []}
     if output.exists():
         before = read(output)
         if any(before[key] != value for key, value in protocol.items()):
             raise ParameterError(f"{output} holds another version, number or size of pictures: name another file.")
-        results["rows"] = before["rows"]
+        results["rows"], results["machine"] = before["rows"], before["machine"]
         results["sets"] = before.get("sets", {})
         for source in sources:
             same, names_of = results["sets"].get(source.name, source.digest) == source.digest, list(source.files)
@@ -273,6 +275,8 @@ def benchmark(sets, output, names=None, *, pictures=None, crop=None, events=None
     # Rows asked for stand in the order asked, others before them.
     order = {(s.name, c, name): place for place, (s, c, name) in enumerate(wanted)}
     results["rows"] = sorted(kept.values(), key=lambda r: order.get((r["set"], r["condition"], r["model"]), -1))
+    if not results["rows"]:
+        results["machine"] = here
 
     for source in {s.name: s for s, _, _ in left}.values():
         source.check()
@@ -293,7 +297,8 @@ def benchmark(sets, output, names=None, *, pictures=None, crop=None, events=None
                 found = row(source, condition, name, count, stop.is_set)
             except Cancelled:
                 break
-            results["rows"].append(found | {"file": files.get(name)})
+            elsewhere = {"machine": here} if here != results["machine"] else {}
+            results["rows"].append(found | {"file": files.get(name)} | elsewhere)
             results["rows"].sort(key=lambda r: order.get((r["set"], r["condition"], r["model"]), -1))
             write_atomically(output, lambda part: part.write_text(written(results)))
             seconds = time.monotonic() - began

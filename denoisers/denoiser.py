@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .errors import ParameterError
+from .errors import ImageError, ParameterError
 from .images import to_float
 from .registry import method, spec
 from .run import Run
@@ -86,6 +86,8 @@ class Denoiser:
         Raises ImageError, ParameterError, Cancelled.
         """
         picture = to_float(image)
+        if reference is not None and (shape := to_float(reference).shape) != picture.shape:
+            raise ImageError(f"The reference is {shape} and the picture {picture.shape}; they must be of one shape.")
         params = self.spec.resolve(params)
         run = Run(on_progress, cancelled)
         began = time.perf_counter()

@@ -28,6 +28,12 @@ def method(name: str):
     return module
 
 
+def automatic(name: str, params: dict) -> dict:
+    """What a method takes for parameters that are left on automatic beside these, where the picture has no say."""
+    module = method(name)
+    return module.automatic(**params) if hasattr(module, "automatic") else {}
+
+
 def runs_here(module) -> bool:
     """Whether a method has all it needs: its optional package, and weights in the catalogue."""
     needed = module.SPEC.requires

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .engine.network import RUN
+from .engine.network import LAYER
 from .errors import ImageError, ParameterError
 from .images import to_float
 from .run import Run
@@ -211,7 +211,7 @@ class Studio:
         import torch
 
         run = run or Run()
-        RUN.set(run)
+        LAYER.set(run.poll)
         x = torch.from_numpy(pixels).to(self.device).permute(2, 0, 1)[None]
         operations = list(self.network.operations)[:: -1 if backwards else 1]
         kind, n = torch.device(self.device).type, len(operations)

@@ -21,6 +21,9 @@ st.write(
     "denoisers: each works from the picture alone, as it will on yours."
 )
 groups = benchmark.groups(results)
+if not groups:
+    st.info("This file holds no rows yet.", icon=":material/leaderboard:")
+    st.stop()
 with st.container(horizontal=True, horizontal_alignment="distribute"):
     first = next(iter(groups))
     group = st.segmented_control("Pictures", list(groups), default=first, label_visibility="collapsed")

@@ -97,6 +97,16 @@ def test_it_goes_on_after_the_last_row(pairs, tmp_path, monkeypatch):
     assert (last["event"], last["reason"], last["done"]) == ("end", "finished", 3)
 
 
+def test_a_row_says_on_which_machine_it_was_made_if_not_on_the_first(pairs, tmp_path, monkeypatch):
+    file = tmp_path / "r.json"
+    first = benchmark.benchmark([pairs], file, ["tv"])["machine"]
+    monkeypatch.setattr(benchmark, "machine", lambda: first | {"processor": "another"})
+    results = benchmark.benchmark([pairs], file, ["tv", "wavelet"])
+    assert results["machine"] == first and benchmark.read(file) == results
+    assert "machine" not in find(results, "photographed", "tv")
+    assert find(results, "photographed", "wavelet")["machine"]["processor"] == "another"
+
+
 def test_other_weights_are_scored_anew(pairs, tmp_path, monkeypatch):
     output = tmp_path / "r.json"
     benchmark.benchmark([pairs], output, ["adnet.awgn"])

@@ -96,6 +96,13 @@ def test_wrong_calls_say_so(photo, tmp_path, extra, capsys):
     assert code == 2 and "error:" in capsys.readouterr().err and not (tmp_path / "o.png").exists()
 
 
+@pytest.mark.parametrize("text", ["no JSON", "[1]", "{}", '{"image_sha256": "0", "fit": {}}'])
+def test_what_is_no_recipe_is_told(photo, tmp_path, text, capsys):
+    (tmp_path / "recipe.json").write_text(text)
+    assert main(["denoise", str(photo), "-o", str(tmp_path / "o.png"), "--recipe", str(tmp_path / "recipe.json")]) == 2
+    assert "recipe.json is no recipe" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("minutes", ["0", "-1", "nan", "an hour"])
 def test_a_limit_that_is_none_is_refused(tmp_path, minutes, capsys):
     with pytest.raises(SystemExit):
@@ -124,6 +131,8 @@ def test_what_cannot_be_written_is_told_before_there_is_any_work(photo, tmp_path
     twin.parent.mkdir()
     twin.write_bytes(photo.read_bytes())
     words = ["denoise", str(photo), "-d", "wavelet", "-q", "-o"]
+    two = ["denoise", str(photo), str(photo), "-d", "wavelet", "-o", str(tmp_path / "two.png")]
+    assert main(two) == 2 and "is one file, and there are 2 pictures" in capsys.readouterr().err
     assert main([*words, str(tmp_path / "o.gif")]) == 2 and "no format that we write" in capsys.readouterr().err
     both = ["denoise", str(photo), str(twin), "-d", "wavelet", "-o", str(tmp_path / "out")]
     assert main(both) == 2 and "would both become" in capsys.readouterr().err

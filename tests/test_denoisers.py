@@ -106,6 +106,13 @@ def test_wrong_requests_say_what_is_wrong(noisy):
         denoisers.load("nlm").denoise(np.full((4, 4), np.nan))
 
 
+def test_a_reference_of_another_shape_is_told_before_the_work(noisy, astronaut, monkeypatch):
+    model = denoisers.load("nlm")
+    monkeypatch.setattr(model, "module", None)
+    with pytest.raises(ImageError, match="of one shape"):
+        model.denoise(noisy, reference=astronaut[:-1])
+
+
 def test_scores_are_given_with_a_reference(noisy, astronaut):
     result = denoisers.load("nlm").denoise(noisy, reference=astronaut)
     assert result.extras["scores"]["psnr"] == psnr(result.image, astronaut)

@@ -1,14 +1,16 @@
 """Tiled answers equal whole ones."""
 
+from itertools import count
+
 import numpy as np
 import pytest
 import torch
 
 import denoisers
-from denoisers import networks
+from denoisers import networks, run
 from denoisers.engine import tiles
 from denoisers.engine.memory import Memory
-from denoisers.engine.network import run_network
+from denoisers.engine.network import make_stoppable, run_network
 from denoisers.run import Run
 from tests.parameters import asked
 
@@ -26,7 +28,7 @@ def test_ramps_sum_to_one_and_tiles_cover(length, tile, margin, multiple):
 
 def test_identity_survives_tiling():
     image = np.random.default_rng(0).random((301, 517, 3), np.float32)
-    np.testing.assert_allclose(tiles.tiled(image, lambda t: t, Run(), tile=96, margin=8), image, atol=1e-6)
+    np.testing.assert_allclose(tiles.tiled(image, lambda t, _: t, Run(), tile=96, margin=8), image, atol=1e-6)
 
 
 @pytest.mark.parametrize("length", [90, 100, 101, 513, 1000])
@@ -47,6 +49,16 @@ def test_memory_counts_what_lives_at_once():
         del y
         z = z + 1
     assert memory.live == 4000 and memory.peak == 8000
+
+
+def test_progress_is_told_within_a_tile(monkeypatch):
+    clock = count()
+    monkeypatch.setattr(run.time, "monotonic", lambda: next(clock))  # no report comes too soon after the last
+    told, network = [], networks.build("drunet", widths=[8, 8], blocks=1).eval()
+    make_stoppable(network)
+    image = np.random.default_rng(0).random((32, 32, 3), np.float32)
+    run_network(network, image, Run(lambda fraction, _: told.append(fraction)), sigma=0.1)
+    assert told == sorted(told) and told[0] == 0 and told[-1] == 1 and len(told) > 10
 
 
 def test_tiles_are_sized_by_what_a_network_takes(monkeypatch):

@@ -82,7 +82,9 @@ def rows(results, test) -> list[dict]:
 def families(results) -> dict[str, str]:
     """Family of each model, in words."""
     names = dict.fromkeys(row["model"] for row in results["rows"] if row["model"] != NOISY)
-    return {name: FAMILIES[denoisers.spec(name.partition(".")[0]).family] for name in names}
+    methods = {name: name.partition(".")[0] for name in names}
+    here = denoisers.names()
+    return {n: FAMILIES[denoisers.spec(m).family] if m in here else "Not installed here" for n, m in methods.items()}
 
 
 def groups(results) -> dict[str, list[tuple[str, str]]]:
@@ -213,6 +215,10 @@ def provenance(results):
         f"{machine['device']}, {machine['precision']}. {pictures.capitalize()}{crop}.",
         help=benchmark.__doc__.partition("Protocol: ")[2],
     )
+    apart = {row["model"]: row["machine"] for row in results["rows"] if "machine" in row}
+    if apart:
+        told = (f"{name} on {one['processor']}, cores: {one['cores']}, {one['device']}" for name, one in apart.items())
+        st.caption(escape(f"Not timed like the others: {'; '.join(told)}.", 1000))
 
 
 def folder(name: str) -> str | None:
@@ -275,7 +281,8 @@ def open_in_compare(space, picture: benchmark.Picture, condition: str, models: l
         chosen[method] = {"weights": tag or None, "params": {k: v for k, v in told.items() if k in known}}
     for method in denoisers.names():
         st.session_state.pop(f"pick.{method}", None)
-    space.update(picture=noisy, reference=clean, runs={}, chosen=chosen)
+    compare.take(space, noisy, clean)
+    space.update(chosen=chosen)
     compare.start(space, chosen, services.devices()[0])
 
 
@@ -290,7 +297,7 @@ def run_again(space, results):
     most, side = st.columns(2)
     spec = {
         "pictures": most.number_input("Pictures of each set", 1, 1000, results["pictures"] or 4),
-        "crop": side.number_input("Side of the central part (pixels)", 16, 10_000, results["crop"] or 256),
+        "crop": side.number_input("Side of the central part (pixels)", 16, 10_000, max(16, results["crop"] or 256)),
     }
     if st.button("Start", disabled=not sets, icon=":material/play_arrow:"):
         try:

@@ -418,9 +418,17 @@ def progress(space, shown: list[str]):
     bars()
 
 
+def cancel(space, item: str):
+    """Stop a run; one that another visitor waits for goes on for them alone."""
+    if workspace.wanted_elsewhere(item, space):
+        space.update(runs={key: run for key, run in space["runs"].items() if key != item})
+    else:
+        services.queue(space["runs"][item]["device"]).cancel(item)
+
+
 def run_line(space, item: str, run: dict, task):
     """One run that has no result."""
-    queue, title = services.queue(run["device"]), run["title"]
+    queue, title = services.queue(run["device"]), escape(run["title"])
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         line = st.container()
         if task is not None and task.active:
@@ -433,7 +441,7 @@ def run_line(space, item: str, run: dict, task):
                 line.progress(0.0, f"{title}: number {queue.place(task)} in the queue{left}")
             else:
                 line.progress(task.fraction, f"{title}: {task.fraction:.0%}{left}")
-            st.button("Cancel", key=f"cancel.{item}", on_click=queue.cancel, args=(item,), disabled=stopping)
+            st.button("Cancel", key=f"cancel.{item}", on_click=cancel, args=(space, item), disabled=stopping)
             return
         if task is not None and task.state == "failed":
             line.error(f"{title}: {escape(task.error, 400)}")
@@ -551,7 +559,10 @@ def save(space):
     if not done:
         return
     pick, kind, get, how = st.columns([2, 1.5, 1.2, 1.2], vertical_alignment="bottom")
-    item = pick.selectbox("Save", done, format_func=lambda i: space["runs"][i]["title"])
+    key = f"save.{space['picture']}"
+    if st.session_state.get(key) not in done:
+        st.session_state[key] = done[0]
+    item = pick.selectbox("Save", done, format_func=lambda i: space["runs"][i]["title"], key=key)
     format = kind.selectbox("As", list(routes.FORMATS), format_func=lambda k: routes.FORMATS[k][0])
     get.link_button("Download", f"/download/{item}.{format}", icon=":material/download:", width="stretch")
     how.link_button(

@@ -140,10 +140,7 @@ def go_on(item: str, until: int):
         finally:
             live.seconds += time.monotonic() - began
             if ended or time.monotonic() - live.saved > SAVE_EVERY:
-                store.put_file(item, "trajectory.npz", live.fit.trajectory.npz())
-                at = live.fit.iteration
-                store.update(item, seconds=live.seconds, iteration=at, diverged=live.fit.diverged)
-                live.saved = time.monotonic()
+                save(item, live)
 
     services.queue(info["device"]).submit(item, info["name"], work)
 
@@ -165,8 +162,20 @@ def task(item: str):
     return services.queue(services.store().info(item)["device"]).get(item)
 
 
+def save(item: str, live: Live):
+    """Keep what a fit has left so far."""
+    store, fit = services.store(), live.fit
+    store.put_file(item, "trajectory.npz", fit.trajectory.npz())
+    store.update(item, seconds=live.seconds, iteration=fit.iteration, diverged=fit.diverged)
+    live.saved = time.monotonic()
+
+
 def stop(item: str):
-    services.queue(services.store().info(item)["device"]).cancel(item)
+    queue, live = services.queue(services.store().info(item)["device"]), _live.get(item)
+    queue.cancel(item)
+    known = queue.get(item)
+    if known is not None and known.state == "cancelled" and live is not None and live.fit is not None:
+        save(item, live)  # it waited for its turn: no work of its own would
 
 
 def can_go_on(item: str) -> bool:

@@ -4,12 +4,15 @@ from pathlib import Path
 
 import streamlit as st
 
-from denoisers import weights
+from denoisers import registry, weights
 from denoisers.spec import DenoiserSpec, Param
 
 
-def widget(param: Param, value, key: str):
-    """One parameter as a widget; ``value`` and the answer in library units, None for automatic."""
+def widget(param: Param, value, key: str, automatic=dict):
+    """One parameter as a widget; ``value`` and the answer in library units, None for automatic.
+
+    ``automatic()``: what automatic means by name, as far as it is known: a value of one's own begins there.
+    """
     help = param.help
     title = f"{param.title} ({param.unit})" if param.unit else param.title
     if param.kind == "choice":
@@ -18,6 +21,7 @@ def widget(param: Param, value, key: str):
         return st.toggle(title, value, key=key, help=help)
     if param.default is None and st.toggle(f"{param.title}: automatic", value is None, key=f"{key}.auto", help=help):
         return None
+    value = automatic().get(param.name) if value is None else value
     return param.parse(number(param, title, value, key))
 
 
@@ -25,7 +29,10 @@ def number(param: Param, title: str, value, key: str):
     """A slider, one over 1, 2, 5, 10 ... where the scale is logarithmic, or a box where a slider is too coarse."""
     kind = int if param.kind == "int" else float
     low, high, default = (kind(param.shown(v)) for v in (param.min, param.max, param.default or param.min))
-    value = low + kind((high - low) / 10) if value is None else kind(param.shown(value))
+    if value is None:
+        value = kind((low * high) ** 0.5 if param.log else low + (high - low) / 10)
+    else:
+        value = kind(param.shown(value))
     step = param.step and kind(param.shown(param.step))
     if param.log:
         series = (float(f"{digit}e{power}") for power in range(-12, 13) for digit in (1, 2, 5))
@@ -58,9 +65,13 @@ def weights_form(spec: DenoiserSpec, kept: str | None, key: str, files=(), autom
 def params_form(spec: DenoiserSpec, values: dict, key: str) -> dict:
     """Widgets for all parameters of a method, the advanced ones folded away. Returns values in library units."""
     values = {p.name: values.get(p.name, p.default) for p in spec.params}
-    answer = {p.name: widget(p, values[p.name], f"{key}.{p.name}") for p in spec.params if not p.advanced}
-    advanced = [p for p in spec.params if p.advanced]
-    if advanced:
-        st.caption("Advanced")
-        answer |= {p.name: widget(p, values[p.name], f"{key}.{p.name}") for p in advanced}
+
+    def automatic():
+        return registry.automatic(spec.name, values | answer)
+
+    answer = {}
+    for param in sorted(spec.params, key=lambda param: param.advanced):
+        if param.advanced and not any(known.advanced for known in spec.params if known.name in answer):
+            st.caption("Advanced")
+        answer[param.name] = widget(param, values[param.name], f"{key}.{param.name}", automatic)
     return answer

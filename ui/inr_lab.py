@@ -8,6 +8,7 @@ fit; ``at``, fit -> the iteration where the visitor left its timeline; ``sigma``
 import json
 import math
 import secrets
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from denoisers.inr import RULES, SHARE, Recipe, Trajectory, least
 from denoisers.inr import stop as stop_at
 from denoisers.methods import inr
 from denoisers.noise.estimate import Noise
+from denoisers.registry import automatic
 
 from . import compare, fits, forms, services
 from .store import digest
@@ -117,7 +119,8 @@ def settings(space) -> tuple[Recipe, dict, tuple, str]:
         st.caption("Change one, start again, and lay the two fits over one another.")
         for param in FORM:
             if param.name not in FIRST:
-                params[param.name] = forms.widget(param, params[param.name], f"lab.{param.name}")
+                key, value = f"lab.{param.name}", params[param.name]
+                params[param.name] = forms.widget(param, value, key, partial(automatic, "inr", params))
     device = compare.choose_device(space)
     keep(space, params=params)
     recipe = inr.recipe_of(**params | {"steps": params["steps"] or usual})

@@ -651,7 +651,7 @@ def camera(space, asked: dict):
                 if st.button("Open in Compare", icon=":material/compare:", help=help):
                     data = images.encode(services.store().pixels(job.id), "PNG", bits=16)
                     name = f"{info['name'].rsplit('.', 1)[0]}.camera-noise.png"
-                    space.update(picture=services.store().put_upload(data, name), reference=clean, runs={})
+                    compare.take(space, services.store().put_upload(data, name), clean)
                     to_compare(space)
     return place
 

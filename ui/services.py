@@ -196,11 +196,14 @@ def recipe(item: str) -> dict:
     if "recipe" in info:  # of an INR Lab's fit
         return info["recipe"]
     source = store().info(info["picture"])
-    noise = source.get("noise")
+    crop = source.get("crop")
+    whole = store().info(crop["of"]) if crop else source
+    noise = whole.get("noise")
     return {
         "grainwise": denoisers.__version__,
-        "image_sha256": (store().info(source["clean"]) if noise else source).get("sha256"),  # a crop has none
+        "image_sha256": (store().info(whole["clean"]) if noise else whole).get("sha256"),
         "noise": noise,
+        "crop": crop and {name: crop[name] for name in ("top", "left", "height", "width")},
         "denoiser": info["denoiser"],
         "weights": info["weights"] and Path(info["weights"]).name,  # a visitor's own file by its name alone
         "params": info["params"],

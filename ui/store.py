@@ -60,15 +60,17 @@ class Store:
         return self.root / "items" / item
 
     def __contains__(self, item: str) -> bool:
-        return self.folder(item).is_dir()
+        try:  # a kill or a power cut may leave a folder without its facts
+            return (self.folder(item) / "info.json").stat().st_size > 0
+        except FileNotFoundError:
+            return False
 
     def hold(self, item: str) -> bool:
         """Whether an item is there. If so no sweep takes it within the hour, time enough to refer to it."""
-        try:
-            os.utime(self.folder(item))
-            return True
-        except FileNotFoundError:
+        if item not in self:
             return False
+        os.utime(self.folder(item))
+        return True
 
     def info(self, item: str) -> dict:
         try:
@@ -130,6 +132,8 @@ class Store:
         part = Path(tempfile.mkdtemp(dir=self.root / "parts"))
         try:
             write(part)
+            if item not in self and self.folder(item).exists():
+                shutil.rmtree(self.folder(item))
             part.rename(self.folder(item))
         except DenoiserError:
             shutil.rmtree(part, ignore_errors=True)

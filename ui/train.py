@@ -231,13 +231,13 @@ def network(mine: Jobs, form: dict, folder: Path | None):
         help="Half the width is about four times as fast, and a little worse."
         + " Published is what the authors trained, on a GPU." * gpu,
     )
-    start = beginning(form)
-    form["warm"] = bool(start) and st.toggle(
-        "Begin with Grainwise's weights",
-        form.get("warm", True),
-        key="train.warm",
-        help=f"Goes on from {start}: far quicker than from nothing. Only for a network of full size.",
-    )
+    if start := beginning(form):
+        form["warm"] = st.toggle(
+            "Begin with Grainwise's weights",
+            form.get("warm", True),
+            key="train.warm",
+            help=f"Goes on from {start}: far quicker than from nothing. Only for a network of full size.",
+        )
 
 
 def noise(form: dict):
@@ -269,9 +269,10 @@ def length(form: dict, hours: float):
 def advanced(form: dict):
     """What the recipe says and few will change."""
     given = recipe_of(form["method"], form.get("noise"), form["size"])
-    key = f"train.{form['preset']}.{form['method']}.{form['warm']}.{not SIZES[form['size']]}"
+    warm = begins_with(form) is not None
+    key = f"train.{form['preset']}.{form['method']}.{warm}.{not SIZES[form['size']]}"
     kept = form.get("advanced", {}).get(key, {})
-    rate = given.optimiser.lr * (FINE_TUNING if form["warm"] else 1)
+    rate = given.optimiser.lr * (FINE_TUNING if warm else 1)
     with st.expander("Advanced", icon=":material/tune:"):
         a, b, c = st.columns(3)
         answer = {
@@ -325,6 +326,11 @@ def beginning(form: dict) -> str | None:
     return None
 
 
+def begins_with(form: dict) -> str | None:
+    """The weights that the training begins with: those it can, unless that was switched off."""
+    return beginning(form) if form.get("warm", True) else None
+
+
 def recipe(form: dict, advanced: dict, steps: int) -> recipes.Recipe:
     """The recipe that a form describes; ``steps`` are about how many there will be."""
     kind, described = form["preset"], form["preset"] == "described"
@@ -333,7 +339,7 @@ def recipe(form: dict, advanced: dict, steps: int) -> recipes.Recipe:
     entry = {"pairs": "pairs", "described": "clean", "one": "noisy", "noisy": "noisy_pairs" if shots else "noisy"}[kind]
     standard = {name: given["data"][name] for name in ("standardise", "sigma_jitter", "grey")}
     data = {entry: ["."], "crop": [advanced["crop"]], "batch": advanced["batch"]} | standard
-    facts = given | {"tag": form["tag"], "start": beginning(form) if form["warm"] else None, "data": data}
+    facts = given | {"tag": form["tag"], "start": begins_with(form), "data": data}
     facts["network"] = shrunk(given["network"], SIZES[form["size"]])
     facts["optimiser"] = given["optimiser"] | {"lr": advanced["lr"]}
     schedule = {"steps": 10**8, "validate_every": max(10, math.ceil(steps / VALIDATIONS))}  # the time ends it

@@ -7,6 +7,9 @@ import streamlit as st
 
 from . import services
 
+PAGES = {"lab", "studio", "training"}
+"""Keys under which a page keeps a dictionary of its own."""
+
 
 class Workspace:
     """Dictionary-like state that is saved whenever it changes.
@@ -39,12 +42,21 @@ class Workspace:
         return self.state[key]
 
     def update(self, **changes):
-        """Save what has changed, and only that: another tab may have changed the rest meanwhile."""
-        self.state |= changes
+        """Save what has changed, and only that: another tab may have changed the rest meanwhile, also within what one
+        page keeps."""
         with _lock:
-            kept = services.store().workspace(self.name)
-            if any(kept.get(k) != v for k, v in changes.items()):
-                services.store().save_workspace(self.name, self.EMPTY | kept | changes)
+            kept = self.EMPTY | services.store().workspace(self.name)
+            for key in PAGES & changes.keys():
+                changes[key] = merged(self.state[key], changes[key], kept[key])
+            self.state |= changes
+            if any(kept[k] != v for k, v in changes.items()):
+                services.store().save_workspace(self.name, kept | changes)
+
+
+def merged(before: dict, after: dict, kept: dict) -> dict:
+    """``kept`` with what differs between before and after."""
+    changed = {k: v for k, v in after.items() if k not in before or before[k] != v}
+    return {k: v for k, v in kept.items() if k in after or k not in before} | changed
 
 
 _open: weakref.WeakSet[Workspace] = weakref.WeakSet()

@@ -1,6 +1,8 @@
 """How a network meets a picture: padding, tiles, precision, memory."""
 
+from collections.abc import Callable
 from contextvars import ContextVar
+from itertools import count
 
 import numpy as np
 
@@ -16,18 +18,25 @@ BUDGET = 420e6
 SMALL = 256
 """Side of the piece of a picture from which a network's need of memory is read."""
 
-RUN: ContextVar[Run] = ContextVar("RUN")
-"""The run that the network of this thread works for."""
+LAYER: ContextVar[Callable[[], None]] = ContextVar("LAYER")
+"""What is called before each layer of the network that this thread runs; Cancelled stops it."""
 
 
 def make_stoppable(network):
-    """Let every layer ask whether its run was cancelled: a tile takes seconds on a CPU, a layer does not.
+    """Let every layer ask whether its run was cancelled, and tell of it: a tile takes seconds on a CPU, a layer does
+    not.
 
-    Networks are shared between threads, so the hooks look the run up in the thread's context.
+    Networks are shared between threads, so the hooks look up in the thread's context what to call.
     """
     for module in network.modules():
         if not list(module.children()):
-            module.register_forward_pre_hook(lambda *_: RUN.get().poll())
+            module.register_forward_pre_hook(lambda *_: LAYER.get()())
+
+
+def counted(run: Run, layers: int) -> Callable[[], None]:
+    """What tells ``run`` before each of so many layers how far they are."""
+    calls = count()
+    return lambda: run.step(min(next(calls) / layers, 0.99))
 
 
 def run_network(network, image, run: Run, *, device="cpu", budget=None, margin=None, **inputs) -> np.ndarray:
@@ -76,8 +85,9 @@ def run_network(network, image, run: Run, *, device="cpu", budget=None, margin=N
         mode = "reflect" if height > down and width > right else "replicate"
         return pad(x, (0, right, 0, down), mode=mode).contiguous(memory_format=torch.channels_last)
 
-    def restore(tile):
+    def restore(tile, run):
         height, width, _ = tile.shape
+        LAYER.set(counted(run, layers))
         with torch.inference_mode(), arithmetic():
             y = network(padded(tile), **inputs)
         return y[0, :, :height, :width].float().permute(1, 2, 0).cpu().numpy()
@@ -110,8 +120,9 @@ def run_network(network, image, run: Run, *, device="cpu", budget=None, margin=N
             known.append(average)
         return known
 
-    RUN.set(run)
+    layers = sum(not list(module.children()) for module in network.modules())
     while True:
+        LAYER.set(run.poll)
         side, tiling = SMALL, run
         try:
             if max(image.shape) > SMALL:

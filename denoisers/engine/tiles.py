@@ -50,7 +50,7 @@ def tiled(image, function, run: Run, *, tile: int = 512, margin: int = 16, multi
 
     Args:
         image: H x W x C float32.
-        function: maps an h x w x C tile to the same shape.
+        function: maps an h x w x C tile, and a Run for its part of the work, to the same shape.
         tile: side of the tiles, pixels, ``margin`` included.
         margin: how far ``function`` looks around a pixel; neighbouring tiles share twice that and BLEND pixels, so
             that no pixel's answer comes from nearer than ``margin`` to a cut.
@@ -70,8 +70,10 @@ def tiled(image, function, run: Run, *, tile: int = 512, margin: int = 16, multi
     out = None if whole else np.zeros_like(image)
     for i, (y, ramp_y) in enumerate(zip(ys, ramps_y, strict=True)):
         for j, (x, ramp_x) in enumerate(zip(xs, ramps_x, strict=True)):
-            run.step((i * len(xs) + j) / (len(ys) * len(xs)))
-            done = function(image[y : y + tiles[0], x : x + tiles[1]])
+            place, count = i * len(xs) + j, len(ys) * len(xs)
+            run.step(place / count)
+            part = run.part(place / count, (place + 1) / count)
+            done = function(image[y : y + tiles[0], x : x + tiles[1]], part)
             if whole:
                 run.step(1.0)
                 return np.asarray(done, np.float32)

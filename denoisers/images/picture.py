@@ -101,6 +101,7 @@ def to_float(array) -> np.ndarray:
         Empty, another shape or type, not finite, or float on another scale.
     """
     array = np.asarray(array)
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)  # FITS, for one, has the other order
     shape = " x ".join(map(str, array.shape))
     if array.ndim == 2:
         array = array[..., None]
@@ -130,6 +131,13 @@ def to_float(array) -> np.ndarray:
 def is_grey(pixels) -> bool:
     """Whether a picture, H x W x C, is grey: one channel, or three that are equal. Its noise is then one noise too."""
     return bool((pixels == pixels[..., :1]).all())
+
+
+def window(crop: dict | None) -> tuple[slice, slice]:
+    """The slices of a part of a picture, ``top``, ``left``, ``height``, ``width``; of all of it for None."""
+    if crop is None:
+        return np.s_[:, :]
+    return np.s_[crop["top"] : crop["top"] + crop["height"], crop["left"] : crop["left"] + crop["width"]]
 
 
 def quantise(array: np.ndarray, bits: int) -> np.ndarray:

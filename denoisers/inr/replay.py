@@ -4,6 +4,7 @@ import numpy as np
 
 from ..errors import ParameterError
 from ..images import to_float
+from ..images.picture import window
 from ..run import Run
 from .fit import Fit
 from .recipe import Recipe
@@ -24,9 +25,7 @@ def replay(image, facts: dict, device: str = "cpu", run: Run | None = None) -> n
     try:
         recipe, growth, ends, crop = Recipe(**facts["fit"]), facts["growth"], facts["ends"], facts["crop"]
         iteration = facts["iteration"] or ends[-1]
-        box = np.s_[:, :]
-        if crop:
-            box = np.s_[crop["top"] : crop["top"] + crop["height"], crop["left"] : crop["left"] + crop["width"]]
+        box = window(crop)
     except (KeyError, TypeError, IndexError) as error:
         raise ParameterError(f"This is no recipe of the INR Lab: {error} is wrong or missing.") from error
     fit = Fit(to_float(image)[box], recipe, growth=growth, device=device)

@@ -43,7 +43,7 @@ def denoise(image, *, sigma, strength, radius, run):
     reach = int(np.ceil(2 * radius))
     colour = 3 * level  # two noisy copies of one grey value differ by 1.4 sigma; twice that still counts as alike
 
-    def restore(tile):
+    def restore(tile, _):
         height, width, _ = tile.shape
         padded = np.pad(tile, ((reach, reach), (reach, reach), (0, 0)), mode="symmetric")
         total, weights = np.zeros_like(tile), np.zeros((height, width, 1), np.float32)

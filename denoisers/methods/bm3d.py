@@ -31,7 +31,7 @@ def denoise(image, *, sigma, strength, run):
     if level <= 0:
         return image
 
-    def restore(tile):
+    def restore(tile, _):
         filtered = bm3d.bm3d_rgb(tile, level) if tile.shape[-1] == 3 else bm3d.bm3d(tile[..., 0], level)
         return np.asarray(filtered, np.float32).reshape(tile.shape)
 

@@ -118,10 +118,10 @@ def denoise(image, *, sigma, strength, step, run):
     both = np.concatenate([to_opponent(image), to_opponent(similar)], -1)
     channels = image.shape[-1]
 
-    def restore(tile):
+    def restore(tile, run):
         planes = []
         for noisy, similar in zip(*np.split(tile.transpose(2, 0, 1), [channels]), strict=True):
-            run.poll()
+            run.step(len(planes) / channels)
             pilot = (similar + threshold(noisy, level, lag1)) / 2
             planes.append(wiener(noisy, pilot, level, lag1, int(step)))
         return np.stack(planes * 2, -1)

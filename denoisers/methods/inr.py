@@ -184,6 +184,13 @@ def recipe_of(preset, seed, **settings):
     return replace(PRESETS[preset], seed=seed, **{k: v for k, v in settings.items() if v not in (None, "preset")})
 
 
+def automatic(preset, **_) -> dict:
+    """What the parameters have that are left to the preset."""
+    from ..inr import PRESETS
+
+    return PRESETS[preset].as_dict()
+
+
 def rule_of(stop, preset, noise, pixels):
     """The stopping rule that ``stop`` names. ``noise``: what ``describe_noise`` found in the picture.
 
@@ -236,12 +243,12 @@ def denoise(image, *, preset, strength, sigma, stop, seed, run, device="cpu", **
         fit.keep(run)
         return True
 
-    def fitted(window):
+    def fitted(window, part):
         nonlocal due
         done = len(iterations)
         top, left = corners[done]
-        # two, as each holds back what comes too soon after its last report: a preview shall not be lost
-        part, pictures = (run.part(done / len(corners), (done + 1) / len(corners)) for _ in range(2))
+        # one of its own, as each holds back what comes too soon after its last report: a preview shall not be lost
+        pictures = run.part(done / len(corners), (done + 1) / len(corners))
         thin = np.s_[-top % n :: n, -left % n :: n]  # the window's pixels that are in the preview
         height, width, _ = window[thin].shape
         seen = preview[-(-top // n) :, -(-left // n) :][:height, :width]

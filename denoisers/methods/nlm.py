@@ -69,7 +69,7 @@ def denoise(image, *, sigma, strength, h, patch, window, run):
     # A patch of correlated noise holds fewer independent draws than pixels: equal patches look less alike by chance.
     h *= 1 + max(0.0, describe_noise(image).lag1)
 
-    def restore(tile):
+    def restore(tile, _):
         return denoise_nl_means(
             tile, patch_size=patch, patch_distance=window, h=h * level, sigma=level, fast_mode=True, channel_axis=-1
         ).reshape(tile.shape)  # scikit-image drops a single channel

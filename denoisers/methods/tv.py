@@ -41,7 +41,7 @@ def denoise(image, *, sigma, strength, iterations, run):
     if weight <= 0:
         return image
 
-    def restore(tile):
+    def restore(tile, _):
         return denoise_tv_chambolle(tile, weight=weight, eps=0, max_num_iter=iterations, channel_axis=-1)
 
     return tiled(image, restore, run, tile=384, margin=32)

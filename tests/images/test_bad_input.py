@@ -156,7 +156,7 @@ def test_arrays_refused(array, message):
         to_float(array)
 
 
-@pytest.mark.parametrize("dtype", [bool, np.uint8, np.uint16, np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.uint16, np.float16, np.float32, np.float64, ">u2", ">f4"])
 def test_arrays_accepted(dtype):
     top = np.iinfo(dtype).max if np.dtype(dtype).kind == "u" else 1
     out = to_float(np.full((2, 3), top, dtype))

@@ -1,7 +1,7 @@
 import pytest
 
 from denoisers.jobs.settings import from_environment
-from ui import jobs, services
+from ui import jobs, services, workspace
 
 
 @pytest.fixture
@@ -16,6 +16,7 @@ def fresh_app(tmp_path, monkeypatch):
         store.cache_clear()
         queue.cache_clear()
         model.clear()
+        workspace._open.clear()  # visitors of other tests
 
     monkeypatch.setenv("GRAINWISE_DATA", str(tmp_path))
     forget()

@@ -49,6 +49,20 @@ def test_a_file_that_is_no_benchmark_is_told(tmp_path, monkeypatch):
     assert "holds no results" in page.error[0].value and not page.exception
 
 
+def test_files_of_other_installations_and_empty_ones_are_shown(results, tmp_path, monkeypatch):
+    facts = json.loads(results.read_text()) | {"crop": 8}
+    facts["rows"] = [row | {"model": row["model"].replace("tv", "of_the_future")} for row in facts["rows"]]
+    facts["rows"][-1]["machine"] = facts["machine"] | {"processor": "A [processor]"}
+    (tmp_path / "r.json").write_text(json.dumps(facts))
+    monkeypatch.setenv("GRAINWISE_BENCHMARK", str(tmp_path / "r.json"))
+    page = AppTest.from_file(str(PAGE), default_timeout=60).run()
+    assert not page.exception and "of_the_future" in page.dataframe[0].value.index
+    assert any("Not timed like the others" in c.value and "A \\[processor" in c.value for c in page.caption)
+    (tmp_path / "r.json").write_text(json.dumps(facts | {"rows": []}))
+    page = AppTest.from_file(str(PAGE), default_timeout=60).run()
+    assert not page.exception and "no rows" in page.info[0].value
+
+
 @pytest.mark.parametrize("condition", ["sigma 25", "text 25 %"])
 def test_compare_scores_the_pictures_behind_a_number_alike(results, condition):
     """What opens in Compare has the pixels that were scored, and its runs come to the scores of the table."""

@@ -252,6 +252,40 @@ def test_another_picture_stops_the_runs_that_nobody_waits_for(noisy, astronaut, 
     wait()
 
 
+def test_a_run_that_another_visitor_waits_for_goes_on_for_them(noisy, monkeypatch):
+    monkeypatch.setattr(services, "model", lambda *_: Obedient())
+    photo = png(noisy[:40, :60])
+    page = press(choose(upload(opened(), photo), "tv", "wavelet"), "Denoise with 2")
+    lone, shared = state(page)["runs"]
+    visitor = press(choose(upload(opened(), photo), "wavelet"), "Denoise with 1")
+    page = page.run()
+    page = page.button(key=f"cancel.{shared}").click().run()
+    assert list(state(page)["runs"]) == [lone] and not services.queue("cpu").tasks[shared].stop.is_set()
+    visitor = visitor.run()
+    visitor.button(key=f"cancel.{shared}").click().run()
+    assert services.queue("cpu").tasks[shared].stop.is_set()
+    services.queue("cpu").cancel(lone)
+    wait()
+
+
+def test_what_is_to_be_saved_stays_when_another_result_comes(page):
+    page = until_idle(press(choose(page, "tv", "wavelet"), "Denoise with 2"))
+    save = next(s for s in page.selectbox if s.label == "Save")
+    second = list(state(page)["runs"])[1]
+    page = save.set_value(second).run()
+    page = until_idle(press(choose(page, "tv", "wavelet", "nlm"), "Denoise with 1"))
+    assert next(s for s in page.selectbox if s.label == "Save").value == second
+
+
+def test_two_tabs_change_different_things_on_one_page():
+    name = services.store().new_workspace()
+    workspace.Workspace(name).update(lab={"fits": ["a"], "shown": "a"})
+    one, other = workspace.Workspace(name), workspace.Workspace(name)
+    one.update(lab=one["lab"] | {"fits": ["a", "b"]})
+    other.update(lab={"fits": ["a"], "at": 3})
+    assert workspace.Workspace(name)["lab"] == other["lab"] == {"fits": ["a", "b"], "at": 3}
+
+
 def test_two_tabs_of_a_workspace_keep_what_each_has_changed():
     name = services.store().new_workspace()
     one, other = workspace.Workspace(name), workspace.Workspace(name)

@@ -37,6 +37,21 @@ def test_an_untouched_form_gives_the_defaults(name):
     assert page.session_state["answer"] == denoisers.spec(name).resolve({})
 
 
+@pytest.mark.parametrize(("preset", "rate"), [("fast", 0.05), ("book", 1e-4)])
+def test_a_value_of_ones_own_begins_where_automatic_is(preset, rate):
+    def script(preset):
+        import streamlit as st
+
+        import denoisers
+        from ui import forms
+
+        st.session_state["answer"] = forms.params_form(denoisers.spec("inr"), {"preset": preset}, "w")
+
+    page = AppTest.from_function(script, args=(preset,)).run(timeout=60)
+    page = page.toggle(key="w.lr.auto").set_value(False).run()
+    assert page.session_state["answer"] == denoisers.spec("inr").resolve({"preset": preset, "lr": rate})
+
+
 def test_a_noise_level_is_shown_of_255_and_kept_of_1():
     page = drawn(SIGMA, None)
     assert page.session_state["answer"] is None and not page.slider

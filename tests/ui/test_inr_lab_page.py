@@ -4,6 +4,7 @@ The timeline and the stop control move in the browser: those are for tests/brows
 """
 
 import json
+import threading
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 import denoisers
+from denoisers.__main__ import main
 from denoisers.inr import Trajectory
 from ui import fits, inr_lab, services
 
@@ -221,6 +223,21 @@ def test_a_long_fit_leaves_room_for_others(page, monkeypatch):
     wait(lambda: len(fits.course(item).loss) > before)
 
 
+def test_a_fit_that_is_stopped_while_it_waits_keeps_what_it_has(page, monkeypatch):
+    monkeypatch.setattr(fits, "SLICE", 0.1)
+    page.number_input(key="lab.steps.fast").set_value(20_000)
+    page = press(page.run(), "Start learning")
+    item, free = newest(page), threading.Event()
+    wait(lambda: fits.course(item).kept)
+    services.queue("cpu").submit("other", "Another visitor's run", lambda report, cancelled: free.wait() and None)
+    wait(lambda: fits.task(item).state == "waiting")
+    fits.stop(item)
+    free.set()
+    kept = fits.course(item).kept
+    del fits._live[item]
+    assert fits.course(item).kept == kept and services.store().info(item)["iteration"] >= kept[-1]
+
+
 def test_a_fit_that_blows_up_is_told_and_what_was_good_is_kept(page):
     page.selectbox(key="lab.optimiser").set_value("adam")
     page.toggle(key="lab.lr.auto").set_value(False)
@@ -287,10 +304,10 @@ def test_the_chosen_output_is_in_compares_table(page, noisy, monkeypatch):
     assert services.recipe(result)["iteration"] == 40
 
 
-def test_a_part_is_compared_in_a_workspace_of_its_own(noisy, monkeypatch):
-    gone = []
+def test_a_part_is_compared_in_a_workspace_of_its_own(noisy, monkeypatch, tmp_path):
+    gone, whole = [], png(np.tile(noisy, (2, 2, 1)))
     monkeypatch.setattr(st, "switch_page", lambda page, query_params: gone.append(query_params["w"]))
-    page = lab(png(np.tile(noisy, (2, 2, 1))))
+    page = lab(whole)
     next(s for s in page.selectbox if s.label == "Part").set_value(128)
     page = until_idle(press(page.run(), "Start learning"))
     before = state(page)["picture"]
@@ -300,6 +317,15 @@ def test_a_part_is_compared_in_a_workspace_of_its_own(noisy, monkeypatch):
     assert "128 × 128 pixels" in said(other) and len(other.dataframe[0].value) == 1
     data, name = routes_file(next(iter(state(other)["runs"])))
     assert denoisers.images.read(data).pixels.shape == (128, 128, 3) and name.endswith(".inr.png")
+    # What another denoiser makes of the part can be made again from the whole picture.
+    item = services.start(state(other)["picture"], "wavelet", denoisers.spec("wavelet").resolve({}), "cpu")
+    until_idle(other)
+    (tmp_path / "photo.png").write_bytes(whole)
+    (tmp_path / "recipe.json").write_text(json.dumps(services.recipe(item)))
+    paths = [str(tmp_path / n) for n in ("photo.png", "again.tif", "recipe.json")]
+    assert main(["denoise", paths[0], "-o", paths[1], "--recipe", paths[2], "-q"]) == 0
+    again = denoisers.images.read(paths[1]).pixels
+    np.testing.assert_allclose(again, services.store().pixels(item), atol=0.51 / 255)
 
 
 def routes_file(item):

@@ -49,6 +49,18 @@ def test_a_weight_file_keeps_the_name_that_each_visitor_gave_it(store):
     assert store.put_weights(data, "mine.safetensors") == mine and Path(pro).read_bytes() == Path(mine).read_bytes()
 
 
+@pytest.mark.parametrize("left", [None, ""])
+def test_half_an_item_is_none(store, photo, left):
+    item = store.put_upload(photo, "a.png")
+    facts = store.folder(item) / "info.json"
+    facts.unlink() if left is None else facts.write_text(left)
+    assert item not in store and not store.hold(item)
+    name = store.new_workspace()
+    store.save_workspace(name, {"picture": item})
+    store.sweep()
+    assert store.put_upload(photo, "a.png") == item and store.info(item)["name"] == "a.png"
+
+
 def test_a_bad_upload_leaves_nothing(store):
     with pytest.raises(ImageError):
         store.put_upload(b"no picture", "x.png")

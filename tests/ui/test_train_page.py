@@ -134,6 +134,22 @@ def test_half_the_width_is_a_smaller_network_and_the_default_weights_fit_the_who
     assert half.network["widths"] == [16, 32, 64, 128]
 
 
+def test_a_look_at_another_size_leaves_the_beginning_as_it_was(went):
+    page = choose(opened(), "pairs")
+
+    def sized(page, size):
+        return next(g for g in page.button_group if g.key.startswith("train.size")).set_value(size).run()
+
+    assert page.toggle(key="train.warm").value
+    page = sized(page, "Half")
+    assert not any(t.key == "train.warm" for t in page.toggle)
+    page = sized(page, "Full")
+    assert page.toggle(key="train.warm").value
+    start(page).click().run()
+    (job,) = queued()
+    assert job.spec["recipe"]["start"] == f"{job.spec['recipe']['method']}.camera"
+
+
 def test_a_training_begins_with_weights_for_its_noise():
     form = {"preset": "described", "size": "Full"}
     for method, noise, start in (
@@ -155,7 +171,7 @@ def test_where_jobs_have_a_gpu_the_published_size_can_be_chosen(monkeypatch):
     assert not page.exception
     form = page.session_state["workspace"]["training"]
     given = recipe.load("drunet.camera").gpu
-    assert form["size"] == "Published" and not form["warm"]
+    assert form["size"] == "Published" and train.begins_with(form) is None
     (advanced,) = form["advanced"].values()
     assert advanced == {
         "lr": given.optimiser["lr"],
