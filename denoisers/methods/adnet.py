@@ -15,6 +15,6 @@ SPEC = DenoiserSpec(
     "124, 2020.",
     needs_weights=True,
     weights_licence="stated with each file",
-    cost=3,
+    cost=8,
     params=(BLEND,),
 )
