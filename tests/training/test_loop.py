@@ -267,7 +267,8 @@ def test_a_gpu_gets_sizes_of_its_own(name):
     assert gpu.noise == cpu.noise and gpu.schedule == cpu.schedule and gpu.data.clean == cpu.data.clean
     with torch.device("meta"):
         small, large = (sum(p.numel() for p in networks.build(**f.network).parameters()) for f in (cpu, gpu))
-    assert large == small if "noise2noise" in name else large > 2 * small
+    published = name.startswith(("noise2noise", "adnet"))  # which the CPU trains too
+    assert large == small if published else large > 2 * small
 
 
 def test_a_run_keeps_the_network_it_began_with(tmp_path, folder, monkeypatch):
