@@ -47,7 +47,7 @@ def read_network(name: str, weights: str, device: str):
     """A method's network with its weights, a tag or a user's own file, on ``device``, ready to run."""
     import torch
 
-    from .engine.network import make_stoppable
+    from .engine.network import fold_norms, make_stoppable
 
     own = own_weights.is_file(weights)
     network = own_weights.read(weights, name)[1] if own else read_ours(name, weights)
@@ -57,8 +57,9 @@ def read_network(name: str, weights: str, device: str):
         ours = facts["sha256"] == fingerprint(name, weights)
         if "discrepancy" in facts and (ours or origin == {"start": f"{name}.{tag}", "noise": "camera"}):
             network.discrepancy = facts["discrepancy"]
+    fold_norms(network.eval())
     make_stoppable(network)
-    return network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+    return network.requires_grad_(False).to(device, memory_format=torch.channels_last)
 
 
 def read_ours(name: str, tag: str):

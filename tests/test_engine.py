@@ -10,7 +10,7 @@ import denoisers
 from denoisers import networks, run
 from denoisers.engine import tiles
 from denoisers.engine.memory import Memory
-from denoisers.engine.network import make_stoppable, run_network
+from denoisers.engine.network import fold_norms, make_stoppable, run_network
 from denoisers.run import Run
 from tests.parameters import asked
 
@@ -59,6 +59,23 @@ def test_progress_is_told_within_a_tile(monkeypatch):
     image = np.random.default_rng(0).random((32, 32, 3), np.float32)
     run_network(network, image, Run(lambda fraction, _: told.append(fraction)), sigma=0.1)
     assert told == sorted(told) and told[0] == 0 and told[-1] == 1 and len(told) > 10
+
+
+@pytest.mark.parametrize("name", ["adnet", "mwcnn"])
+def test_normalisations_fold_into_their_convolutions(name):
+    torch.manual_seed(0)
+    network = networks.build(name)
+    norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.running_mean.normal_(), norm.running_var.uniform_(0.5, 2)
+        torch.nn.init.normal_(norm.weight, 1, 0.2), torch.nn.init.normal_(norm.bias)
+    x = torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        before = network.eval()(x)
+        fold_norms(network)
+        assert norms and not any(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules())
+        assert (before - x).abs().max() > 0.01
+        torch.testing.assert_close(network(x), before, atol=1e-5, rtol=1e-4)
 
 
 def test_tiles_are_sized_by_what_a_network_takes(monkeypatch):

@@ -32,7 +32,7 @@ def test_entry_is_complete_and_true(name, tag):
     free = "Research-only" not in entry["data_terms"]
     assert free == (trained.data.pairs == []) == (entry["licence"] == "Apache-2.0")
     assert hashlib.sha256((weights.FOLDER / entry["file"]).read_bytes()).hexdigest() == entry["sha256"]
-    network = weights.read_network(name, tag, "cpu")
+    network = weights.read_ours(name, tag)
     assert sum(p.numel() for p in network.parameters()) == entry["parameters"]
 
 

@@ -432,8 +432,9 @@ def run_line(space, item: str, run: dict, task):
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         line = st.container()
         if task is not None and task.active:
-            seconds = task.remaining or expected(space, run["name"], run["device"])
-            left = f", {duration(seconds)}{' to go' if task.remaining else ''}" if seconds > LONG else ""
+            known = task.remaining is not None
+            seconds = task.remaining if known else expected(space, run["name"], run["device"])
+            left = f", {duration(seconds)}{' to go' if known else ''}" if seconds > LONG else ""
             stopping = task.stop.is_set()
             if stopping:
                 line.progress(task.fraction, f"{title}: stopping…")

@@ -1,5 +1,7 @@
 """A form drawn from a DenoiserSpec."""
 
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 import streamlit as st
@@ -70,8 +72,9 @@ def params_form(spec: DenoiserSpec, values: dict, key: str) -> dict:
         return registry.automatic(spec.name, values | answer)
 
     answer = {}
-    for param in sorted(spec.params, key=lambda param: param.advanced):
-        if param.advanced and not any(known.advanced for known in spec.params if known.name in answer):
+    for advanced, group in groupby(sorted(spec.params, key=attrgetter("advanced")), attrgetter("advanced")):
+        if advanced:
             st.caption("Advanced")
-        answer[param.name] = widget(param, values[param.name], f"{key}.{param.name}", automatic)
+        for param in group:
+            answer[param.name] = widget(param, values[param.name], f"{key}.{param.name}", automatic)
     return answer

@@ -245,7 +245,7 @@ def line(one: Asked):
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         place = st.container()
         if one.active:
-            seconds = task.remaining or one.seconds
+            seconds = one.seconds if task.remaining is None else task.remaining
             if not job.passes:  # nothing tells how far it is
                 place.markdown(f":material/hourglass_top: {job.title}…")
                 return

@@ -67,10 +67,11 @@ class Store:
 
     def hold(self, item: str) -> bool:
         """Whether an item is there. If so no sweep takes it within the hour, time enough to refer to it."""
-        if item not in self:
+        try:
+            os.utime(self.folder(item))
+        except FileNotFoundError:
             return False
-        os.utime(self.folder(item))
-        return True
+        return item in self
 
     def info(self, item: str) -> dict:
         try:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from itertools import count
+from itertools import count, pairwise
 
 import numpy as np
 
@@ -31,6 +31,21 @@ def make_stoppable(network):
     for module in network.modules():
         if not list(module.children()):
             module.register_forward_pre_hook(lambda *_: LAYER.get()())
+
+
+def fold_norms(network):
+    """Make each batch normalisation behind a convolution part of it, in place: with fixed statistics the two are one.
+
+    ``network`` is in eval mode; only neighbours in an ``nn.Sequential`` are found.
+    """
+    from torch import nn
+    from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+    for chain in network.modules():
+        if isinstance(chain, nn.Sequential):
+            for i, (conv, norm) in enumerate(pairwise(chain)):
+                if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    chain[i], chain[i + 1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
 
 
 def counted(run: Run, layers: int) -> Callable[[], None]:
