@@ -2,13 +2,14 @@
 
 Tian, Xu, Li, Zuo, Fei, Liu, "Attention-guided CNN for image denoising", Neural Networks 124, 2020, section 3
 and the authors' code, whose module names are kept: their files load strictly once the prefix ``module.`` of
-their keys is dropped. The noise is subtracted in float32, so that bf16 arithmetic never touches the picture.
+their keys is dropped. The first layer and the subtraction stay in float32, so that bf16 arithmetic never touches
+the picture.
 """
 
 import torch
 from torch import nn
 
-from .layers import pass_on_
+from .layers import Float32Conv2d, pass_on_
 
 DILATED = (2, 5, 9, 12)
 """Layers of the sparse block that look twice as far."""
@@ -28,7 +29,8 @@ class ADNet(nn.Module):
         self.colours, self.bgr = colours, bgr
         for i in range(1, 16):
             dilation = 2 if i in DILATED else 1
-            conv = nn.Conv2d(width if i > 1 else colours, width, 3, padding=dilation, dilation=dilation, bias=False)
+            kind, channels = (nn.Conv2d, width) if i > 1 else (Float32Conv2d, colours)
+            conv = kind(channels, width, 3, padding=dilation, dilation=dilation, bias=False)
             nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
             if i > 1:
                 pass_on_(conv.weight)

@@ -2,8 +2,8 @@
 
 Zhang, Li, Zuo, Zhang, Van Gool, Timofte, "Plug-and-Play Image Restoration with Deep Denoiser Prior",
 IEEE TPAMI 2021 (arXiv 2008.13751), section 3. Two departures: narrower by default (32 to 256 channels
-instead of 64 to 512), and the network predicts the noise, which is subtracted from the picture. The
-subtraction stays in float32, so that bf16 arithmetic never touches the picture itself.
+instead of 64 to 512), and the network predicts the noise, which is subtracted from the picture. Head
+and subtraction stay in float32, so that bf16 arithmetic never touches the picture itself.
 
 Without a single bias the network is positively homogeneous, f(a x, a sigma) = a f(x, sigma), and so
 carries over to noise levels it has never seen (Mohan et al., ICLR 2020).
@@ -12,7 +12,7 @@ carries over to noise levels it has never seen (Mohan et al., ICLR 2020).
 import torch
 from torch import nn
 
-from .layers import UpConv
+from .layers import Float32Conv2d, UpConv
 
 
 def conv3x3(channels_in: int, channels_out: int) -> nn.Conv2d:
@@ -45,7 +45,7 @@ class DRUNet(nn.Module):
         super().__init__()
         self.colours = colours
         scales = list(zip(widths[:-1], widths[1:], strict=True))
-        self.head = conv3x3(colours + 1, widths[0])
+        self.head = Float32Conv2d(colours + 1, widths[0], 3, padding=1, bias=False)
         self.down = nn.ModuleList(
             nn.Sequential(*(ResBlock(c) for _ in range(blocks)), nn.Conv2d(c, wider, 2, stride=2, bias=False))
             for c, wider in scales

@@ -16,7 +16,7 @@ def pass_on_(weight, share: float = 0.1):
 
 
 class Float32Conv2d(nn.Conv2d):
-    """A convolution that stays in float32 under autocast: bf16's 8 bits are too few for what becomes a picture."""
+    """A convolution that stays in float32 under autocast: bf16's 8 bits are too few for a picture."""
 
     def forward(self, x):
         with torch.autocast(x.device.type, enabled=False):

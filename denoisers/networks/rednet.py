@@ -3,14 +3,15 @@
 Mao, Shen, Yang, "Image Restoration Using Very Deep Convolutional Encoder-Decoder Networks with Symmetric
 Skip Connections", NIPS 2016 (arXiv 1606.08921), section 3. At stride 1 a transposed convolution is a
 convolution with its kernel turned round; since kernels are learnt, these are plain convolutions here, which
-run faster. The picture is added in float32 and without a last ReLU, so that bf16 arithmetic never touches it.
+run faster. The first layer and the last sum, which has no ReLU, stay in float32, so that bf16 arithmetic never
+touches the picture.
 """
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .layers import pass_on_
+from .layers import Float32Conv2d, pass_on_
 
 
 class Deconv2(nn.ConvTranspose2d):
@@ -47,7 +48,8 @@ class REDNet(nn.Module):
         self.multiple = stride
         half = layers // 2
         self.encoder = nn.ModuleList(
-            nn.Conv2d(width if i else colours, width, 3, stride=1 if i else stride, padding=1) for i in range(half)
+            nn.Conv2d(width, width, 3, padding=1) if i else Float32Conv2d(colours, width, 3, stride=stride, padding=1)
+            for i in range(half)
         )
         self.decoder = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(half - 1))
         self.tail = Deconv2(width, colours) if stride == 2 else nn.Conv2d(width, colours, 3, padding=1)
