@@ -119,8 +119,8 @@ class Set:
 
             return Picture(name, centre(images.to_float(getattr(data, clean)()), self.crop), None)
         noisy, clean = (path and centre(images.read(path).pixels, self.crop) for path in (noisy, clean))
-        if noisy is None and images.is_grey(clean):
-            clean = clean[..., :1]  # three noises in place of one would make it easier
+        if noisy is None:
+            clean = images.distinct_channels(clean)  # three noises in place of one would make it easier
         return Picture(name, clean, noisy)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .errors import ImageError, ParameterError
-from .images import to_float
+from .images import distinct_channels, to_float
 from .registry import method, spec
 from .run import Run
 
@@ -68,7 +68,7 @@ class Denoiser:
         At most what the method may be told: salt and pepper, for one, may read as more.
         """
         if hasattr(self.module, "level"):
-            found = self.module.level(picture, noise, run=Run(cancelled=cancelled), **self._tools())
+            found = self.module.level(distinct_channels(picture), noise, run=Run(cancelled=cancelled), **self._tools())
         else:
             found = noise.sigma
         return min(found, next((param.max for param in self.spec.params if param.name == "sigma"), found))
@@ -83,11 +83,12 @@ class Denoiser:
             cancelled: polled; when it returns True the run stops with ``Cancelled``.
             **params: the method's own, see ``spec.params``; noise levels in image units.
 
-        Raises ImageError, ParameterError, Cancelled.
+        A grey picture in three equal channels is denoised as the one it is, and so stays grey. Raises ImageError, ParameterError, Cancelled.
         """
-        picture = to_float(image)
-        if reference is not None and (shape := to_float(reference).shape) != picture.shape:
-            raise ImageError(f"The reference is {shape} and the picture {picture.shape}; they must be of one shape.")
+        whole = to_float(image)
+        picture = distinct_channels(whole)
+        if reference is not None and (shape := to_float(reference).shape) != whole.shape:
+            raise ImageError(f"The reference is {shape} and the picture {whole.shape}; they must be of one shape.")
         params = self.spec.resolve(params)
         run = Run(on_progress, cancelled)
         began = time.perf_counter()
@@ -97,6 +98,8 @@ class Denoiser:
 
             params["sigma"] = self.level(picture, describe_noise(picture), cancelled)
         restored, extras = apply(self.module, picture, run=run, **self._tools(), **params)
+        if restored.shape != whole.shape:
+            restored = restored.repeat(whole.shape[-1], -1)
         seconds = time.perf_counter() - began
         if reference is not None:
             from .metrics import psnr, ssim

@@ -173,6 +173,16 @@ def test_a_fit_learns_the_picture_before_the_noise(noisy, astronaut):
     assert past.psnr[best] - psnr(past.output(variance(past, SIGMA).iteration), clean) < 1
 
 
+def test_a_grey_picture_in_three_channels_stays_grey():
+    grey = np.random.default_rng(0).random((24, 30, 1), np.float32)
+    recipe = replace(FAST, width=16, steps=12)
+    one, three = (Fit(picture, recipe) for picture in (grey, grey.repeat(3, -1)))
+    for fit in (one, three):
+        assert list(fit.steps())
+    np.testing.assert_array_equal(three.trajectory.output(12), one.trajectory.output(12).repeat(3, -1))
+    np.testing.assert_array_equal(three.look(), one.look().repeat(3, -1))
+
+
 def test_lattice_batches_and_held_out_pixels_are_a_partition():
     fit = Fit(np.random.default_rng(0).random((100, 130, 1), np.float32), SMALL)
     assert len(fit.phases) == 16 and max(len(phase) for phase in fit.phases) <= 1024

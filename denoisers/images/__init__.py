@@ -1,6 +1,6 @@
 """Pictures in and out: files to sRGB arrays and back, nothing lost that we can keep."""
 
-from .picture import MAX_BYTES, MAX_PIXELS, Picture, as_uint8, is_grey, to_float
+from .picture import MAX_BYTES, MAX_PIXELS, Picture, as_uint8, distinct_channels, is_grey, to_float
 from .reading import read
 from .writing import encode, safe_name, write
 
@@ -10,6 +10,7 @@ __all__ = [
     "Picture",
     "as_uint8",
     "encode",
+    "distinct_channels",
     "is_grey",
     "read",
     "safe_name",

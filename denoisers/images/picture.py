@@ -133,6 +133,11 @@ def is_grey(pixels) -> bool:
     return bool((pixels == pixels[..., :1]).all())
 
 
+def distinct_channels(pixels):
+    """A picture, H x W x C, in one channel if it is grey, whatever it is stored as; else as it is."""
+    return pixels[..., :1] if is_grey(pixels) else pixels
+
+
 def window(crop: dict | None) -> tuple[slice, slice]:
     """The slices of a part of a picture, ``top``, ``left``, ``height``, ``width``; of all of it for None."""
     if crop is None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..images import to_float
+from ..images import distinct_channels, to_float
 from ..metrics import psnr
 from ..noise import estimate_sigma
 from ..run import Run
@@ -108,13 +108,14 @@ class Fit:
 
         from ..networks.siren import Siren
 
-        recipe, (height, width, colours) = self.recipe, self.image.shape
+        seen = distinct_channels(self.image)
+        recipe, (height, width, colours) = self.recipe, seen.shape
         self.iteration, self.diverged, self.trajectory, self.memory = 0, False, Trajectory(), {}
         self.rng = np.random.default_rng(recipe.seed)
         y, x = np.indices((height, width)).reshape(2, -1)
         places = np.stack([2 * x - width + 1, 2 * y - height + 1], 1) / (max(height, width, SIDE) - 1)
         self.places = self._tensor(places.astype(np.float32))
-        self.target = self._tensor(2 * self.image.reshape(-1, colours) - 1)
+        self.target = self._tensor(2 * seen.reshape(-1, colours) - 1)
         self.constant = float(self.target.var(0, correction=0).mean()) / 4  # squared error of the best constant
         held_out = self.rng.permutation(len(x))[: min(round(HELD_OUT * len(x)), MOST_HELD_OUT)]
         self.held_out = self._tensor(held_out)
@@ -168,7 +169,7 @@ class Fit:
         One that is not finite is not taken, and gives two None: at its next step the fit diverges.
         """
         self._average_outputs(run or Run())
-        output = self._picture(self.outputs.values[0].view(self.image.shape))
+        output = self._picture(self.outputs.values[0].view(*self.image.shape[:2], -1))
         if not np.isfinite(output).all():
             return None, None
         mse = float(np.square(output - self.image).mean(dtype=np.float64))
@@ -207,10 +208,9 @@ class Fit:
 
         ``part`` slices rows and columns: what is left out costs nothing.
         """
-        height, width, colours = self.image.shape
-        places = self.places.view(height, width, 2)[part]
+        places = self.places.view(*self.image.shape[:2], 2)[part]
         answer = self._answer(places.reshape(-1, 2), run or Run())
-        return self._picture(answer.view(*places.shape[:2], colours))
+        return self._picture(answer.view(*places.shape[:2], -1))
 
     def _tensor(self, array):
         import torch
@@ -221,9 +221,10 @@ class Fit:
         kept = self.trajectory.kept
         return self.growth * kept[-1] if kept else 1
 
-    @staticmethod
-    def _picture(values):
-        return (values.cpu().numpy() + 1) / 2
+    def _picture(self, values):
+        """H x W x C of the network's values, in as many channels as the picture has."""
+        picture = (values.cpu().numpy() + 1) / 2
+        return picture.repeat(self.image.shape[-1] // picture.shape[-1], -1)
 
     def _optimisers(self):
         """Pairs of an optimiser and its learning rate."""

@@ -43,11 +43,9 @@ def fit(noisy) -> CameraNoise:
     """
     from scipy.optimize import least_squares
 
-    from ..images import is_grey, to_float
+    from ..images import distinct_channels, to_float
 
-    image = to_float(noisy)
-    if is_grey(image):
-        image = image[..., :1]
+    image = distinct_channels(to_float(noisy))
     patches = flat_patches(image)
     ground = patches.mean((2, 3))
     noise = _without_shading(patches)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
-from ..images import is_grey
+from ..images import distinct_channels
 from ..noise import estimate_sigma
 from ..noise.camera import random_camera
 from ..noise.models import MODELS, SHARES, gaussian, keep_mask
@@ -122,7 +122,7 @@ def given_pairs(pictures, known: bool):
 def made(clean, make, seed):
     """A held-back clean picture with its fixed noise: (noisy, clean, sigma)."""
     clean = to_float(clean)
-    noisy, sigma, _ = make(clean[..., :1] if is_grey(clean) else clean, np.random.default_rng(seed))
+    noisy, sigma, _ = make(distinct_channels(clean), np.random.default_rng(seed))
     return as_colour(noisy), clean, sigma
 
 
