@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import inspect
 import json
 import math
 import os
@@ -70,15 +71,13 @@ def targets(args, name: str) -> list[Path]:
     return found
 
 
-def recipe(path: Path, spec_name: str, weights, params: dict) -> dict:
-    """What it takes to make a result again. The web page writes the same."""
-    return {
-        "grainwise": denoisers.__version__,
-        "image_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "denoiser": spec_name,
-        "weights": weights,
-        "params": params,
-    }
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def save_recipe(target: Path, facts: dict):
+    """What it takes to make a result again, beside it. The web page writes the same."""
+    target.with_name(f"{target.name}.json").write_text(json.dumps(facts, indent=2))
 
 
 def read_recipe(path) -> dict:
@@ -91,6 +90,11 @@ def read_recipe(path) -> dict:
     needed = ("image_sha256", "noise", "crop") if "fit" in facts else ("image_sha256", "denoiser", "params")
     if missing := [key for key in needed if key not in facts]:
         raise ParameterError(f"{path} is no recipe: it lacks {', '.join(missing)}.")
+    try:
+        window(facts.get("crop"))
+        inspect.signature(denoisers.noise.add_noise).bind(None, **(facts.get("noise") or {"model": "", "level": 0}))
+    except (KeyError, TypeError) as error:
+        raise ParameterError(f"{path} is no recipe: its crop or noise is wrong ({error}).") from error
     return facts
 
 
@@ -98,10 +102,10 @@ def denoise(args):
     weights, noise, crop = args.weights, None, None
     if args.recipe:
         facts = read_recipe(args.recipe)
-        if given := [*(f"--{name}" for name, _ in args.params), *args.rest]:
-            raise ParameterError(f"{given[0]}: a recipe already says every parameter.")
+        if given := ["-d"] * bool(args.denoiser) + [f"--{name}" for name, _ in args.params] + args.rest:
+            raise ParameterError(f"{given[0]}: a recipe already says the denoiser and every parameter.")
         for path in args.inputs:
-            digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+            digest = sha256(Path(path))
             if digest != facts["image_sha256"]:
                 raise DenoiserError(f"{path} is not the picture of the recipe: its SHA-256 starts with {digest[:12]}.")
         if "fit" in facts:
@@ -117,22 +121,28 @@ def denoise(args):
         params = method_params(denoisers.spec(name), args)
     else:
         raise ParameterError("Name a denoiser with -d, give a --recipe, or a file of --weights.")
+    denoisers.spec(name).resolve(params)  # what is wrong is said before the weights are loaded, and once
     model = denoisers.load(name, weights, args.device)
     places, failed = targets(args, name), 0
     for path, target in zip(map(Path, args.inputs), places, strict=True):
         try:
-            picture = denoisers.images.read(path)
+            digest, picture = sha256(path), denoisers.images.read(path)  # before it is written over, maybe
             pixels = denoisers.noise.add_noise(picture.pixels, **noise) if noise else picture.pixels
             pixels = pixels[window(crop)]
             result = model.denoise(pixels, on_progress=None if args.quiet else progress(path.name), **params)
             denoisers.images.write(target, result.image, like=None if crop else picture)
             if args.save_recipe:
-                facts = recipe(path, name, model.weights, result.params)
-                target.with_suffix(".json").write_text(json.dumps(facts, indent=2))
+                facts = {"grainwise": denoisers.__version__, "image_sha256": digest, "noise": noise, "crop": crop}
+                facts |= {"denoiser": name, "weights": model.weights, "params": result.params}
+                save_recipe(target, facts)
             if not args.quiet:
                 sigma = result.params.get("sigma")
                 level = f", noise level {255 * sigma:.1f} of 255" if sigma is not None else ""
                 print(f"\r{path.name} -> {target}: {result.seconds:.1f} s{level}", file=sys.stderr)
+                for note in picture.notes:
+                    print(f"  {note}", file=sys.stderr)
+            for warning in result.extras.get("notes", []):
+                print(f"{path.name}: {warning}", file=sys.stderr)
         except (DenoiserError, OSError) as error:
             failed += 1
             print(f"\r{path}: {error}", file=sys.stderr)
@@ -153,6 +163,8 @@ def refit(args, facts):
     restored = inr.replay(pixels, facts, pick_device(args.device), Run(report))
     whole = restored.shape[:2] == picture.samples.shape[:2]
     denoisers.images.write(out, restored, like=picture if whole else None)
+    if args.save_recipe:
+        save_recipe(out, facts)
     if not args.quiet:
         print(f"\r{path.name} -> {out}", file=sys.stderr)
 
@@ -226,7 +238,7 @@ def main(argv=None) -> int:
     runner.add_argument("--weights", help="a tag, default: the method's first; or a file of yours")
     runner.add_argument("--device", default="auto", help="auto, cpu, cuda:0, mps")
     runner.add_argument("--recipe", help="JSON saved from the app or by --save-recipe: repeat it exactly")
-    runner.add_argument("--save-recipe", action="store_true", help="write a recipe beside each result")
+    runner.add_argument("--save-recipe", action="store_true", help="write a recipe beside each result: RESULT.json")
     runner.add_argument("-q", "--quiet", action="store_true")
     add_params(runner)
     runner.set_defaults(run_command=denoise)
@@ -269,6 +281,8 @@ def main(argv=None) -> int:
     args.rest = rest
     try:
         return args.run_command(args) or 0
+    except KeyboardInterrupt:
+        return 130
     except BrokenPipeError:  # whoever reads along, `head` for one, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -83,7 +83,9 @@ class Denoiser:
             cancelled: polled; when it returns True the run stops with ``Cancelled``.
             **params: the method's own, see ``spec.params``; noise levels in image units.
 
-        A grey picture in three equal channels is denoised as the one it is, and so stays grey. Raises ImageError, ParameterError, Cancelled.
+        A grey picture in three equal channels is denoised as the one it is, and so stays grey.
+
+        Raises ImageError, ParameterError, Cancelled.
         """
         whole = to_float(image)
         picture = distinct_channels(whole)

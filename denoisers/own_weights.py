@@ -131,15 +131,20 @@ def detect(state: dict):
 
     ADNet's published files, and they alone, begin their keys with "module." and want blue, green, red.
     """
+    import torch
+
     from .networks import build
 
     bare = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     shapes = Shapes({name: tuple(tensor.shape) for name, tensor in bare.items()})
     for architecture, arguments in ARGUMENTS.items():
         try:
-            network = build(architecture, **arguments(shapes))
+            given = arguments(shapes)
+            with torch.device("meta"):  # names and shapes must fit before any memory is taken
+                build(architecture, **given).load_state_dict(bare, strict=True, assign=True)
+            network = build(architecture, **given)
             network.load_state_dict(bare, strict=True)
-        except (KeyError, IndexError, ValueError, RuntimeError):
+        except (KeyError, IndexError, ValueError, ArithmeticError, RuntimeError):
             continue  # not this one
         if architecture == "adnet":
             network.bgr = bare.keys() != state.keys()

@@ -47,7 +47,7 @@ with viewer:
 with side:
     go, progress = st.container(), st.container(key="progress", gap="small")
     chosen = compare.choose(space)
-    device = compare.choose_device(space)
+    device = compare.choose_device()
     with go:
         compare.go(space, chosen, device)
 

@@ -30,5 +30,5 @@ elif branch == "restore":
 else:
     place = noise_studio.generate(space, subject, asked)
 with place:
-    noise_studio.progress(space, asked)
+    noise_studio.progress(asked)
 compare.truth(space)

@@ -68,13 +68,61 @@ def test_a_recipe_of_the_inr_lab_repeats_its_output(photo, tmp_path, astronaut):
 def test_a_recipe_repeats_a_result_and_refuses_another_picture(photo, tmp_path, astronaut, capsys):
     first, again, other = (tmp_path / f"{n}.png" for n in ("first", "again", "other"))
     assert main(["denoise", str(photo), "-d", "wavelet", "-o", str(first), "--save-recipe", "-q"]) == 0
-    recipe = first.with_suffix(".json")
+    recipe = tmp_path / "first.png.json"
     assert main(["denoise", str(photo), "-o", str(again), "--recipe", str(recipe), "-q"]) == 0
     assert first.read_bytes() == again.read_bytes()
     assert json.loads(recipe.read_text())["params"]["sigma"] > 0
     denoisers.images.write(other, astronaut)
     assert main(["denoise", str(other), "-o", str(again), "--recipe", str(recipe), "-q"]) == 2
     assert "not the picture of the recipe" in capsys.readouterr().err
+    assert main(["denoise", str(photo), "-o", str(again), "--recipe", str(recipe), "-d", "nlm"]) == 2
+    assert "-d: a recipe already says the denoiser" in capsys.readouterr().err
+
+
+def test_a_recipe_with_noise_and_a_part_saves_one_that_repeats_it(photo, tmp_path):
+    facts = {"image_sha256": hashlib.sha256(photo.read_bytes()).hexdigest(), "denoiser": "wavelet"}
+    facts |= {"params": {"strength": 2.0}, "noise": {"model": "gaussian", "level": 0.1, "seed": 3}}
+    facts |= {"crop": {"top": 8, "left": 4, "height": 40, "width": 32}}
+    recipe, saved = tmp_path / "one.json", []
+    recipe.write_text(json.dumps(facts))
+    for name in ("two.png", "three.png"):
+        assert main(["denoise", str(photo), "-o", str(tmp_path / name), "--recipe", str(recipe), "--save-recipe"]) == 0
+        recipe = tmp_path / f"{name}.json"
+        saved.append(json.loads(recipe.read_text()))
+    assert saved[0] == saved[1] and {key: saved[0][key] for key in ("noise", "crop")}.items() <= facts.items()
+    assert (tmp_path / "two.png").read_bytes() == (tmp_path / "three.png").read_bytes()
+    assert denoisers.images.read(tmp_path / "two.png").samples.shape == (40, 32, 3)
+
+
+def test_each_of_several_recipes_names_its_own_picture(photo, tmp_path):
+    (tmp_path / "photo.webp").write_bytes(photo.read_bytes())  # the same name but for its ending
+    before = hashlib.sha256(photo.read_bytes()).hexdigest()
+    words = ["denoise", str(photo), str(tmp_path / "photo.webp"), "-o", str(tmp_path / "out"), "-d", "wavelet"]
+    assert main([*words, "--save-recipe"]) == 0
+    assert len(list((tmp_path / "out").glob("*.json"))) == 2
+    assert main(["denoise", str(photo), "-o", str(photo), "-d", "wavelet", "--save-recipe"]) == 0  # in its own place
+    assert json.loads((tmp_path / "photo.png.json").read_text())["image_sha256"] == before
+    assert hashlib.sha256(photo.read_bytes()).hexdigest() != before
+
+
+def test_what_reading_and_denoising_had_to_change_is_told(tmp_path, noisy, capsys):
+    import tifffile
+
+    photo, out = tmp_path / "float.tif", str(tmp_path / "out.png")
+    tifffile.imwrite(photo, noisy[:48, :48] * 1.3 - 0.1, photometric="rgb")
+    words = ["denoise", str(photo), "-d", "inr", "-o", out, "--optimiser", "adam", "--lr", "10", "--steps", "60"]
+    assert main(words) == 0
+    said = capsys.readouterr().err
+    assert all(note in said for note in denoisers.images.read(photo).notes) and "The fit diverged" in said
+    assert main([*words, "-q"]) == 0 and "The fit diverged" in capsys.readouterr().err
+
+
+def test_an_interrupt_is_an_end_and_no_traceback(photo, tmp_path, monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(denoisers.Denoiser, "denoise", interrupted)
+    assert main(["denoise", str(photo), "-d", "nlm", "-o", str(tmp_path / "o.png")]) == 130
 
 
 def test_several_pictures_go_on_past_a_bad_one(photo, tmp_path, capsys):
@@ -86,7 +134,14 @@ def test_several_pictures_go_on_past_a_bad_one(photo, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "extra",
-    [["-d", "none"], ["-d", "nlm", "--blur", "3"], ["-d", "nlm", "--patch_size"], ["-d", "nlm", "--overlap", "3"], []],
+    [
+        ["-d", "none"],
+        ["-d", "nlm", "--sigma", "-5"],
+        ["-d", "nlm", "--blur", "3"],
+        ["-d", "nlm", "--patch_size"],
+        ["-d", "nlm", "--overlap", "3"],
+        [],
+    ],
 )
 def test_wrong_calls_say_so(photo, tmp_path, extra, capsys):
     try:
@@ -96,7 +151,11 @@ def test_wrong_calls_say_so(photo, tmp_path, extra, capsys):
     assert code == 2 and "error:" in capsys.readouterr().err and not (tmp_path / "o.png").exists()
 
 
-@pytest.mark.parametrize("text", ["no JSON", "[1]", "{}", '{"image_sha256": "0", "fit": {}}'])
+NLM = {"image_sha256": "0", "denoiser": "nlm", "params": {}}
+WRONG = [json.dumps(NLM | {"noise": {"models": "text"}}), json.dumps(NLM | {"crop": {"top": 1}})]
+
+
+@pytest.mark.parametrize("text", ["no JSON", "[1]", "{}", '{"image_sha256": "0", "fit": {}}', *WRONG])
 def test_what_is_no_recipe_is_told(photo, tmp_path, text, capsys):
     (tmp_path / "recipe.json").write_text(text)
     assert main(["denoise", str(photo), "-o", str(tmp_path / "o.png"), "--recipe", str(tmp_path / "recipe.json")]) == 2

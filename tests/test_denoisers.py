@@ -2,6 +2,7 @@
 
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 import denoisers
 from denoisers.errors import Cancelled, DenoiserError, ImageError, ParameterError
 from denoisers.metrics import psnr
+from denoisers.run import Run
 from tests.parameters import asked, corrupted
 
 NAMES = denoisers.names()
@@ -142,3 +144,14 @@ def test_noise_beyond_what_a_method_can_be_told_is_told_as_the_most(astronaut):
     assert found.sigma > 100 / 255
     assert denoisers.load("dct_wiener").level(noisy, found) == pytest.approx(100 / 255)
     assert denoisers.load("dct_wiener").denoise(noisy).params["sigma"] == pytest.approx(100 / 255)
+
+
+def test_the_denoiser_that_contributors_are_shown_runs(noisy):
+    """CONTRIBUTING.md's example, as it stands there."""
+    text = (Path(denoisers.__file__).parent.parent / "CONTRIBUTING.md").read_text()
+    code = text.split("```python\n", 1)[1].split("```", 1)[0]
+    example = {"__name__": "denoisers.methods.box", "__package__": "denoisers.methods"}
+    exec(code, example)
+    params = example["SPEC"].resolve({"sigma": 25 / 255})
+    restored = example["denoise"](noisy, run=Run(), **params)
+    assert restored.shape == noisy.shape and restored.var() < noisy.var()

@@ -61,6 +61,11 @@ def test_progress_is_told_within_a_tile(monkeypatch):
     assert told == sorted(told) and told[0] == 0 and told[-1] == 1 and len(told) > 10
 
 
+def test_a_network_answers_by_itself_too():
+    network = denoisers.load("adnet", device="cpu").network
+    assert network(torch.zeros(1, 3, 16, 16)).shape == (1, 3, 16, 16)
+
+
 @pytest.mark.parametrize("name", ["adnet", "mwcnn"])
 def test_normalisations_fold_into_their_convolutions(name):
     torch.manual_seed(0)

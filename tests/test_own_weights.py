@@ -159,3 +159,21 @@ def test_a_wrong_shape_is_refused(tmp_path):
     save_file(state, tmp_path / "wrong.safetensors")
     with pytest.raises(WeightsError):
         own_weights.read(tmp_path / "wrong.safetensors")
+
+
+def test_a_wide_tensor_alone_takes_no_memory(tmp_path, monkeypatch):
+    """A file of kilobytes that names a network of gigabytes, and one of no channels at all."""
+    built, build = [], networks.build
+
+    def watched(architecture, **arguments):
+        network = build(architecture, **arguments)
+        built.append(sum(p.numel() for p in network.parameters() if not p.is_meta))
+        return network
+
+    monkeypatch.setattr(networks, "build", watched)
+    none = {"head.weight": torch.zeros(0, 3, 3, 3), "tail.weight": torch.zeros(3, 0, 1, 1)}
+    for state in ({"conv1_16.weight": torch.zeros(2000, 3, 3, 3)}, none):
+        save_file(state, tmp_path / "wide.safetensors")
+        with pytest.raises(WeightsError):
+            own_weights.read(tmp_path / "wide.safetensors")
+    assert built and max(built) == 0

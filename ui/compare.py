@@ -167,8 +167,8 @@ def own_weights(space):
     """A visitor's own weight file becomes a choice of the method it belongs to."""
     with st.expander("Your own weights", icon=":material/upload_file:"):
         st.caption(
-            "A network of yours: any of Grainwise, or one that spandrel knows (DnCNN, DRUNet, SCUNet, NAFNet, SwinIR, "
-            "Restormer and more). Nothing in the file is run."
+            "A network of yours: any of Grainwise, or one that spandrel knows (DnCNN, DRUNet, SCUNet, NAFNet, SwinIR "
+            "and more). Nothing in the file is run."
         )
         count = sum(len(files) for files in space["files"].values())
         upload = browser.file_uploader("A weight file", [s[1:] for s in SUFFIXES], f"weights.{count}")
@@ -271,7 +271,7 @@ def describe_run(spec, run: dict) -> str:
     return " · ".join([spec.title, ", ".join(changed)]) if changed else spec.title
 
 
-def choose_device(space) -> str:
+def choose_device() -> str:
     """The device; asked only where there is a choice."""
     available = services.devices()
     if len(available) == 1:
@@ -512,6 +512,9 @@ def draw_table(space, done: list[str], known: dict[str, dict]):
             )
     about = {column: st.column_config.Column(help=text) for column, text in COLUMNS.items()}
     st.dataframe(style, hide_index=True, width="stretch", placeholder="", column_config=about)
+    for item in done:
+        for note in store.info(item).get("notes", []):
+            st.warning(f"{escape(space['runs'][item]['title'])}: {escape(note, 400)}")
     if space["reference"]:
         st.caption("PSNR and SSIM say how near a result is to the clean reference; higher is better.", help=PROTOCOL)
 

@@ -121,7 +121,7 @@ def settings(space) -> tuple[Recipe, dict, tuple, str]:
             if param.name not in FIRST:
                 key, value = f"lab.{param.name}", params[param.name]
                 params[param.name] = forms.widget(param, value, key, partial(automatic, "inr", params))
-    device = compare.choose_device(space)
+    device = compare.choose_device()
     keep(space, params=params)
     recipe = inr.recipe_of(**params | {"steps": params["steps"] or usual})
     return recipe, params, part, device

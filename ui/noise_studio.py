@@ -216,7 +216,7 @@ def ask(space, asked: dict, part: str, job: Job, seconds: float = 0.0, stays: bo
     return None
 
 
-def progress(space, asked: dict):
+def progress(asked: dict):
     """Starts what was asked for and is not there, and draws a line for each; gives up what is no longer asked for."""
     former = st.session_state.get("studio.former", {})
     for part, one in former.items():

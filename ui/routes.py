@@ -64,7 +64,7 @@ async def lifespan(app):
         while True:
             try:
                 await run_in_threadpool(services.store().sweep, workspace.in_use())
-            except OSError:  # a full or failing disk; the next hour tries again
+            except Exception:  # a full or failing disk, a damaged item; the next hour tries again
                 logging.exception("The store could not be swept")
             await asyncio.sleep(SWEEP_EVERY)
 

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import threading
 from pathlib import Path
 
 import streamlit as st
@@ -24,7 +25,20 @@ QUICK = 6
 """Seconds a megapixel, on one CPU core, that a first choice may take."""
 
 
-@functools.cache
+def once(make):
+    """``functools.cache`` that makes each answer once, also where several threads ask for the first time together."""
+    cached, lock = functools.cache(make), threading.RLock()
+
+    @functools.wraps(make)
+    def answer(*args):
+        with lock:
+            return cached(*args)
+
+    answer.cache_clear = cached.cache_clear
+    return answer
+
+
+@once
 def store() -> Store:
     root = os.environ.get("GRAINWISE_DATA", Path(__file__).parent.parent / "data")
     return Store(
@@ -34,7 +48,7 @@ def store() -> Store:
     )
 
 
-@functools.cache
+@once
 def queue(device: str) -> Queue:
     return Queue(device)
 
@@ -150,6 +164,7 @@ def start(picture: str, name: str, params: dict, device: str, weights: str | Non
             "seconds": result.seconds,
             "device": denoiser.device,
             "picture": picture,
+            "notes": result.extras.get("notes", []),
         }
         store().put(item, info, images.as_uint8(result.image), pixels=result.image)
 

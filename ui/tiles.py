@@ -88,15 +88,6 @@ def _image(array: np.ndarray) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(array[..., 0] if array.shape[2:] == (1,) else array))
 
 
-def _reduced(array: np.ndarray, level: int, tile: int = TILE) -> np.ndarray:
-    steps = max_level(*array.shape[:2], tile) - level
-    if level < 0 or steps < 0:
-        raise KeyError(f"no level {level}")
-    for _ in range(steps):
-        array = halve(array)
-    return array
-
-
 def _cut(array: np.ndarray, x: int, y: int, tile: int = TILE) -> np.ndarray:
     part = array[y * tile : (y + 1) * tile, x * tile : (x + 1) * tile] if x >= 0 and y >= 0 else array[:0]
     if part.size == 0:
@@ -109,11 +100,6 @@ def _encode(part: np.ndarray) -> bytes:
     # Level 1 is several times faster than the default, and noise hardly compresses at any level.
     _image(part).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
-
-
-def tile_png(array: np.ndarray, level: int, x: int, y: int, tile: int = TILE) -> bytes:
-    """One tile as PNG. At ``max_level`` its pixels are the array's own. KeyError where there is no such tile."""
-    return _encode(_cut(_reduced(array, level, tile), x, y, tile))
 
 
 class TileServer:

@@ -18,7 +18,7 @@ BUDGET = 420e6
 SMALL = 256
 """Side of the piece of a picture from which a network's need of memory is read."""
 
-LAYER: ContextVar[Callable[[], None]] = ContextVar("LAYER")
+LAYER: ContextVar[Callable[[], None]] = ContextVar("LAYER", default=lambda: None)
 """What is called before each layer of the network that this thread runs; Cancelled stops it."""
 
 

@@ -1,5 +1,6 @@
 """Zip files from strangers: read without leaving the folder, without filling the disk, without surprises."""
 
+import lzma
 import os
 import shutil
 import stat
@@ -7,6 +8,7 @@ import tempfile
 import unicodedata
 import zipfile
 import zlib
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from ..errors import DenoiserError
@@ -17,12 +19,27 @@ MAX_RATIO = 200
 SMALL = 10_000_000
 IGNORED = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 
-DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, FileExistsError, NotADirectoryError)
-"""What reading a zip raises that is broken, or packed in a way that is not known, or has a file for a folder."""
+LONGEST_NAME = 200
+"""Bytes of a folder's or file's name that every disk takes, with room for a suffix."""
+DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, IndexError, NotImplementedError)
+"""What reading a zip raises that is broken or packed in a way that is not known."""
 
 
 class ArchiveError(DenoiserError):
     """A zip file that is damaged, too large, or wants out of its folder."""
+
+
+@contextmanager
+def damage_told(words: str, kind=ArchiveError):
+    """What a damaged zip raises within becomes a ``kind``: ``words``, then why. A full disk stays what it is."""
+    try:
+        yield
+    except (FileExistsError, NotADirectoryError, *DAMAGE) as error:  # the first two: a file where a folder should be
+        raise kind(f"{words}: {error}.") from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise kind(f"{words}: {error}.") from error  # bz2's
 
 
 def names(archive: zipfile.ZipFile, gigabytes: float) -> dict[str, zipfile.ZipInfo]:
@@ -40,6 +57,8 @@ def names(archive: zipfile.ZipFile, gigabytes: float) -> dict[str, zipfile.ZipIn
             continue
         if not parts or parts[0] == "/" or ".." in parts or any(":" in p or not p.isprintable() for p in parts):
             raise ArchiveError(f"The zip's entry {entry.filename!r} points outside its folder. Pack it again.")
+        if any(len(part.encode()) > LONGEST_NAME for part in parts):
+            raise ArchiveError(f"The zip's entry {entry.filename[:40]!r}... has too long a name. Shorten it.")
         kind = stat.S_IFMT(entry.external_attr >> 16)
         if kind not in (0, stat.S_IFREG):
             raise ArchiveError(f"The zip's entry {entry.filename!r} is a link or a device; only files are taken.")
@@ -68,7 +87,7 @@ def extract(source, folder, gigabytes: float) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=".", suffix=".part", dir=folder.parent))
     try:
-        with zipfile.ZipFile(source) as archive:
+        with damage_told("This is no zip file that can be read"), zipfile.ZipFile(source) as archive:
             for name, entry in names(archive, gigabytes).items():
                 target = part / name
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -76,8 +95,6 @@ def extract(source, folder, gigabytes: float) -> Path:
                 with archive.open(entry) as packed, target.open("xb") as file:
                     shutil.copyfileobj(packed, file, 1 << 20)
         part.rename(folder)
-    except DAMAGE as error:
-        raise ArchiveError(f"This is no zip file that can be read: {error}.") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return folder

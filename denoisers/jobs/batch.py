@@ -22,8 +22,10 @@ from ..metrics import psnr, ssim
 from ..weights import fingerprint
 from . import archive
 
-COLUMNS = ["picture", "result", "width", "height", "sigma_of_255", "psnr_before", "psnr", "ssim", "seconds", "error"]
-"""``result`` is empty where there is none; ``error`` says why, or why there are no scores."""
+COLUMNS = ["picture", "result", "width", "height", "sigma_of_255", "psnr_before", "psnr", "ssim", "seconds"]
+COLUMNS += ["notes", "error"]
+"""``result`` is empty where there is none; ``error`` says why, or why there are no scores; ``notes``, what reading or
+the method had to change."""
 GIGABYTES = 100
 """Largest zip read, unpacked."""
 
@@ -48,21 +50,17 @@ class Zip:
     """Pictures in a zip, read from it one by one."""
 
     def __init__(self, path):
-        try:
+        with archive.damage_told(f"'{path}' is no zip file that can be read"):
             self.archive = zipfile.ZipFile(path)
-        except archive.DAMAGE as error:
-            raise archive.ArchiveError(f"'{path}' is no zip file that can be read: {error}.") from error
-        self.entries = archive.names(self.archive, GIGABYTES)
+            self.entries = archive.names(self.archive, GIGABYTES)
         self.names = sorted(self.entries)
 
     def read(self, name: str):
         entry = self.entries[name]
         if entry.file_size > MAX_BYTES:
             raise ImageError(f"'{name}' is {entry.file_size / 1e6:.0f} MB; the limit is {MAX_BYTES / 1e6:.0f} MB.")
-        try:
+        with archive.damage_told(f"'{name}' is damaged in the zip", ImageError):
             data = self.archive.read(entry)
-        except archive.DAMAGE as error:
-            raise ImageError(f"'{name}' is damaged in the zip: {error}.") from error
         return read(data, name=name)
 
 
@@ -93,14 +91,11 @@ def check_same(output: Path, found: str | None, call: dict):
 
 def check_packed(output: Path, call: dict, names: list[str]):
     """DataError if the zip that is there already is not what the call would make."""
-    try:
-        with zipfile.ZipFile(output) as packed:
-            inside = packed.namelist()
-            check_same(output, packed.read(CALL).decode() if CALL in inside else None, call)
-            rows = csv.DictReader(io.StringIO(packed.read("results.csv").decode()))
-            known = {row["picture"] for row in rows}
-    except archive.DAMAGE as error:
-        raise archive.ArchiveError(f"'{output}' is no zip file that can be read: {error}.") from error
+    with archive.damage_told(f"'{output}' is no zip file that can be read"), zipfile.ZipFile(output) as packed:
+        inside = packed.namelist()
+        check_same(output, packed.read(CALL).decode() if CALL in inside else None, call)
+        rows = csv.DictReader(io.StringIO(packed.read("results.csv").decode()))
+        known = {row["picture"] for row in rows}
     if lacking := len(set(names) - known):
         raise DataError(f"'{output}' is packed already, without {lacking} of the pictures. Name another output.")
 
@@ -126,7 +121,7 @@ class Table:
 
     def add(self, row: dict):
         # Whole rows are told by the end of the line, so a message has none within.
-        row = row | {"error": " ".join(str(row.get("error", "")).split())}
+        row = row | {column: " ".join(str(row.get(column, "")).split()) for column in ("notes", "error")}
         self.write(row)
         self.rows.append(row)
 
@@ -202,6 +197,7 @@ def batch(source, output, denoiser: str, params: dict, *, weights=None, device="
                 result = model.denoise(picture.pixels, cancelled=stop.is_set, **params)
                 suffix = Path(name).suffix
                 quality = {"quality": 100} if suffix.lower() == ".webp" else {}  # without loss
+                row["notes"] = " ".join([*picture.notes, *result.extras.get("notes", [])])
                 data = encode(result.image, suffix, like=picture, bits=depth(picture, name), **quality)
                 if result.params.get("sigma") is not None:
                     row["sigma_of_255"] = round(255 * result.params["sigma"], 2)

@@ -17,6 +17,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from ..weights import FOLDER
 from .kinds import Kind
 
 SHELL = """
@@ -95,6 +96,7 @@ class Local:
         threads = str(kind.threads)
         environment = os.environ | {MARK: str(run), "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
         environment |= {"CUDA_VISIBLE_DEVICES": ",".join(gpus), "PYTHONUNBUFFERED": "1"}
+        environment["GRAINWISE_WEIGHTS"] = str(FOLDER.resolve())  # a relative one is relative to where we are
         environment["PYTHONPATH"] = os.pathsep.join([str(HOME), *filter(None, [os.environ.get("PYTHONPATH")])])
         (run / "exit").unlink(missing_ok=True)
         with (run / "log.txt").open("ab") as log:

@@ -5,6 +5,8 @@ in decorrelated colour, averaged over shifts of the picture (cycle spinning: Coi
 removes the ringing that a single decimated transform leaves.
 """
 
+from itertools import product
+
 import numpy as np
 
 from ..images.colour import from_opponent, to_opponent
@@ -46,6 +48,10 @@ SPEC = DenoiserSpec(
 )
 
 
+SHIFTS = sorted(product(range(4), repeat=2), key=lambda shift: (shift[1] - 3 * shift[0]) % 4)
+"""Down and right, pixels: (0, 0), (1, 3), (2, 2), (3, 1), and the others."""
+
+
 def shrink(channel, sigma, wavelet, poll):
     """One channel, H x W, shrunk band by band; ``poll`` is called before each level."""
     import pywt
@@ -69,8 +75,7 @@ def denoise(image, *, sigma, strength, wavelet, shifts, run):
         return image
     planes = to_opponent(image)
     out = np.zeros_like(planes)
-    spread = [(i % 4, i * 7 % 4 if i < 4 else i // 4) for i in range(shifts)]
-    for i, (dy, dx) in enumerate(spread):
+    for i, (dy, dx) in enumerate(SHIFTS[:shifts]):
         shifted = np.pad(planes, ((dy, 0), (dx, 0), (0, 0)), mode="symmetric")
         for c in range(planes.shape[-1]):
             done = (i + c / planes.shape[-1]) / shifts

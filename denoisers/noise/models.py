@@ -25,11 +25,6 @@ def poisson(image, level, rng):
     return (rng.poisson(np.maximum(image, 0) * chi) / chi).astype(np.float32)
 
 
-def poisson_level(chi: float) -> float:
-    """The level at which `poisson` has peak photon count ``chi``, as Noise2Noise states its Poisson noise."""
-    return (0.5 / chi) ** 0.5
-
-
 def poisson_gaussian(image, level, rng):
     """Shot noise and white read noise, half of the variance each at mid grey; ``level`` is their deviation there."""
     return gaussian(poisson(image, level * 0.5**0.5, rng), level * 0.5**0.5, rng)

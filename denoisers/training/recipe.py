@@ -190,7 +190,7 @@ def load(recipe) -> Recipe:
     Raises ParameterError that names the entry that is wrong.
     """
     path = Path(recipe)
-    if not path.is_file():
+    if not path.is_file() and path.name == str(recipe):
         path = FOLDER / f"{path.name.removesuffix('.toml')}.toml"
     if not path.is_file():
         raise ParameterError(f"There is no recipe {str(recipe)!r}: give a TOML file or one of {', '.join(names())}.")

@@ -4,8 +4,10 @@ import io
 import stat
 import zipfile
 
+import numpy as np
 import pytest
 
+from denoisers.errors import DenoiserError
 from denoisers.jobs import JobError, Jobs, NotAllowed, Settings, Visitor, archive
 from denoisers.jobs import settings as module
 from denoisers.jobs.archive import ArchiveError
@@ -177,6 +179,31 @@ def test_a_zip_bomb_and_damage_and_no_zip(tmp_path):
         with pytest.raises(ArchiveError, match=say):
             archive.extract(file, tmp_path / "here", gigabytes=1)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_zip_damaged_anywhere_is_told_in_words(tmp_path, packing):
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w", packing) as packed:
+        packed.writestr("päge.txt", bytes(range(256)) * 8)
+    whole, rng, refused = whole.getvalue(), np.random.default_rng(0), 0
+    for i in range(150):
+        damaged = bytearray(whole)
+        for place in rng.integers(0, len(whole), 3):
+            damaged[place] = rng.integers(256)
+        try:
+            archive.extract(io.BytesIO(damaged), tmp_path / str(i), 1)
+        except DenoiserError:
+            refused += 1
+    assert refused > 100
+
+
+def test_a_name_too_long_for_a_disk_is_told(tmp_path):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as file:
+        file.writestr("ä" * 150 + ".png", b"")
+    with pytest.raises(archive.ArchiveError, match="too long a name"):
+        archive.extract(packed, tmp_path / "out", 1)
 
 
 def test_a_zip_that_lies_about_its_sizes_cannot_fill_the_disk(tmp_path):

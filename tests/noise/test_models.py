@@ -6,7 +6,7 @@ from skimage import data
 
 from denoisers.errors import ParameterError
 from denoisers.noise import add_noise
-from denoisers.noise.models import MODELS, keep_mask, poisson_level
+from denoisers.noise.models import MODELS, keep_mask
 
 ASTRONAUT = data.astronaut()[:96, 150:250].astype(np.float32) / 255
 
@@ -58,8 +58,8 @@ def test_mean_stays_and_variance_is_the_formula_unclipped(model, variance, value
     assert found.max() > value and (found.max() > 1 or value < 1)
 
 
-def test_poisson_by_its_peak_photon_count():
-    found = noisy("poisson", plain(0.7), poisson_level(30))
+def test_poisson_counts_photons():
+    found = noisy("poisson", plain(0.7), (0.5 / 30) ** 0.5)
     assert np.allclose(found * 30, np.round(found * 30), atol=1e-4)
     assert found.var() == pytest.approx(0.7 / 30, rel=0.03)
 

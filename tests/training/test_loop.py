@@ -380,6 +380,8 @@ def test_a_wrong_option_of_the_loss_is_named(tmp_path, folder):
 def test_an_unknown_recipe_lists_those_there_are():
     with pytest.raises(ParameterError, match=r"drunet\.awgn"):
         recipe.load("nothing.here")
+    with pytest.raises(ParameterError, match="no recipe '/no/such/folder/drunet"):
+        recipe.load("/no/such/folder/drunet.awgn.toml")
 
 
 def test_a_run_becomes_weights_and_an_entry(tmp_path, folder, monkeypatch):

@@ -6,6 +6,7 @@ are for tests/browser. Here every redraw is a run of the page.
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -192,11 +193,11 @@ def test_a_result_that_comes_while_the_page_is_drawn_is_shown(page, monkeypatch)
     def viewer(given, **_):
         layers[:] = [layer["title"] for layer in given]
 
-    def choose_device(space):
-        if space["runs"]:  # the viewer was drawn without the result, the lines of progress are still to come
+    def choose_device():
+        if services.queue("cpu").tasks:  # the viewer was drawn without the result, the lines of progress are still to come
             drawn.set()
             wait()
-        return settle(space)
+        return settle()
 
     monkeypatch.setattr(services, "model", lambda *_: denoiser)
     monkeypatch.setattr(denoiser, "denoise", lambda *given, **named: drawn.wait(60) and denoise(*given, **named))
@@ -215,6 +216,15 @@ def test_on_automatic_each_method_makes_of_the_measured_noise_what_it_will(page,
     found = {services.store().info(i)["denoiser"]: services.store().info(i)["params"] for i in state(page)["runs"]}
     read = services.sigma(state(page)["picture"])
     assert found["wavelet"]["sigma"] == read and found["tv"]["sigma"] == read / 2
+
+
+def test_what_a_method_has_to_tell_stands_by_its_result(page, monkeypatch):
+    denoiser, extras = services.model("wavelet", None, "cpu"), {"notes": ["The fit diverged at step *7*."]}
+    result = denoiser.denoise(services.store().pixels(state(page)["picture"]))
+    monkeypatch.setattr(services, "model", lambda *_: denoiser)
+    monkeypatch.setattr(denoiser, "denoise", lambda *_, **__: replace(result, extras=extras))
+    page = until_idle(press(choose(page, "wavelet"), "Denoise with 1"))
+    assert page.warning[0].value == r"Wavelet shrinkage: The fit diverged at step \*7\*\."
 
 
 def test_nothing_is_computed_twice(page, photo, monkeypatch):

@@ -199,14 +199,15 @@ def test_over_the_limit_the_oldest_workspace_goes_and_an_open_one_stays(tmp_path
     assert items[0] in store and items[1] not in store
 
 
-def test_the_server_sweeps_again_and_again_and_a_full_disk_does_not_stop_it(monkeypatch):
+@pytest.mark.parametrize("trouble", [OSError("No space left on device"), ValueError("half an info.json")])
+def test_the_server_sweeps_again_and_again_whatever_happens(trouble, monkeypatch):
     swept = []
 
     class Disk:
         def sweep(self, in_use):
             swept.append(in_use)
             if len(swept) == 1:
-                raise OSError("No space left on device")
+                raise trouble
 
     async def serve():
         async with routes.lifespan(None):
@@ -249,3 +250,21 @@ def test_two_visitors_share_one_model(fresh_app):
     with ThreadPoolExecutor(4) as pool:
         models = list(pool.map(lambda _: services.model("drunet", "awgn", "cpu"), range(4)))
     assert all(model is models[0] for model in models)
+
+
+def test_what_is_one_a_server_is_made_once_however_many_ask():
+    made, gate = [], threading.Barrier(8)
+
+    @services.once
+    def thing(name):
+        time.sleep(0.05)
+        made.append(name)
+        return object()
+
+    def ask():
+        gate.wait()
+        return thing("a")
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = {future.result() for future in [pool.submit(ask) for _ in range(8)]}
+    assert len(answers) == 1 and made == ["a"]

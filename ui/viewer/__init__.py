@@ -15,7 +15,6 @@ from typing import Any
 import streamlit as st
 
 _HERE = Path(__file__).parent
-MODES = ("split", "grid", "blink", "difference", "loupe")
 # One module in the browser: the parts are joined in this order, each may use the ones before it.
 _PARTS = ("markup.js", "panes.js", "loupe.js", "viewer.js")
 _VERSION = json.loads((_HERE / "package.json").read_text(encoding="utf-8"))["dependencies"]["openseadragon"]
