@@ -22,7 +22,7 @@ import numpy as np
 
 from .engine.network import LAYER
 from .errors import ImageError, ParameterError
-from .images import to_float
+from .images import is_grey, to_float
 from .run import Run
 
 TILE = 128
@@ -40,6 +40,7 @@ class Analysis:
         low: h x w x 3, the clean picture at low resolution, about [0, 1].
         latent: h x w x 3 (m^2 - 1), detail and noise, without bounds.
         shape: (H, W, C).
+        grey: whether the picture is, and so all that is made of it.
         grid, corner: (h, w) of the whole picture and where this part of it begins, if it is a part.
     """
 
@@ -48,6 +49,7 @@ class Analysis:
     shape: tuple[int, int, int]
     grid: tuple[int, int]
     corner: tuple[int, int] = (0, 0)
+    grey: bool = False
 
     def noise(self, generator: np.random.Generator) -> np.ndarray:
         """N(0, I) in the shape of the latent. Drawn for the whole picture: a part gets its own piece of it.
@@ -112,7 +114,8 @@ def in_strips(haar, x, run: Run):
 
 
 class Studio:
-    """InvDN at work on whole pictures of any size; a grey one meets it as three equal channels.
+    """InvDN at work on whole pictures of any size; a grey one meets it as three equal channels, and
+    what comes back is grey.
 
     Args:
         network: an ``InvDN`` on ``device``.
@@ -134,14 +137,14 @@ class Studio:
         down, right = -height % self.network.multiple, -width % self.network.multiple
         padded = np.pad(image, ((0, down), (0, right), (0, 0)), mode="reflect")
         low, latent = np.split(self.through(padded, run), [self.network.colours], -1)
-        return Analysis(low, latent, shape, grid=latent.shape[:2])
+        return Analysis(low, latent, shape, grid=latent.shape[:2], grey=is_grey(image))
 
     def window(self, image, rows: slice, columns: slice, run: Run | None = None) -> Analysis:
         """What ``part`` gives of the picture's analysis, without the time for the rest, but for the cut edges."""
         m, grid = self.network.multiple, tuple(-(-n // self.network.multiple) for n in image.shape[:2])
         (top, bottom, _), (left, right, _) = (s.indices(n) for s, n in zip((rows, columns), grid, strict=True))
         analysis = self.analyse(image[top * m : bottom * m, left * m : right * m], run)
-        return replace(analysis, grid=grid, corner=(top, left))
+        return replace(analysis, grid=grid, corner=(top, left), grey=is_grey(image))
 
     def invert(self, analysis: Analysis, latent=None, run: Run | None = None) -> np.ndarray:
         """The picture, H x W x C, not clipped, that has this analysis; with another latent if one is given."""
@@ -149,7 +152,7 @@ class Studio:
         height, width, colours = analysis.shape
         whole = self.through(np.concatenate([analysis.low, latent], -1, dtype=np.float32), run, backwards=True)
         image = whole[:height, :width]
-        return image.mean(-1, keepdims=True) if colours < self.network.colours else image
+        return image.mean(-1, keepdims=True).repeat(colours, -1) if analysis.grey else image
 
     def draws(self, analysis: Analysis, samples=1, temperature=1.0, seed=0, run: Run | None = None):
         """Restored pictures one by one, each with a latent temperature z_HF of its own, z_HF ~ N(0, I)."""

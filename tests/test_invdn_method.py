@@ -101,6 +101,19 @@ def test_temperature_zero_leaves_nothing_to_chance(network):
     assert not one[1]["std"].any()
 
 
+def test_what_is_made_of_a_grey_picture_is_grey_however_it_is_stored(studio):
+    one = picture(33, 47, 1)
+    colour = one.repeat(3, -1)
+    alike, coloured = (studio.generate(studio.analyse(image), 0.1, seed=3)[0] for image in (one, colour))
+    np.testing.assert_array_equal(coloured, alike.repeat(3, -1))
+    assert np.abs(alike - one).max() > 0.01
+    colour[0, 0, 0] += 0.1  # a colour picture, though a window of it is grey
+    rows, columns = slice(2, 6), slice(3, 7)
+    window = studio.window(colour, rows, columns)
+    assert not window.grey and studio.window(one.repeat(3, -1), rows, columns).grey
+    assert np.ptp(studio.generate(window, 0.1, seed=3)[0], -1).max() > 1e-3
+
+
 def test_restoring_gives_samples_with_their_mean_and_spread(studio):
     analysis = studio.analyse(picture(22, 30))
     restoration = studio.restore(analysis, samples=5, seed=4)

@@ -130,7 +130,8 @@ def to_float(array) -> np.ndarray:
 
 def is_grey(pixels) -> bool:
     """Whether a picture, H x W x C, is grey: one channel, or three that are equal. Its noise is then one noise too."""
-    return bool((pixels == pixels[..., :1]).all())
+    few = pixels[:: max(1, pixels.shape[0] // 50), :: max(1, pixels.shape[1] // 50)]  # nearly always tell
+    return all(bool((some == some[..., :1]).all()) for some in (few, pixels))
 
 
 def distinct_channels(pixels):

@@ -194,7 +194,7 @@ def test_a_result_that_comes_while_the_page_is_drawn_is_shown(page, monkeypatch)
         layers[:] = [layer["title"] for layer in given]
 
     def choose_device():
-        if services.queue("cpu").tasks:  # the viewer was drawn without the result, the lines of progress are still to come
+        if services.queue("cpu").tasks:  # the viewer was drawn without the result, the lines of progress come now
             drawn.set()
             wait()
         return settle()
