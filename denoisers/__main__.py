@@ -2,12 +2,13 @@
 
 import argparse
 import hashlib
-import inspect
 import json
 import math
 import os
 import sys
 from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
 
 import denoisers
 
@@ -80,21 +81,56 @@ def save_recipe(target: Path, facts: dict):
     target.with_name(f"{target.name}.json").write_text(json.dumps(facts, indent=2))
 
 
+class Added(BaseModel, strict=True, extra="forbid"):
+    """The arguments of ``add_noise`` in a recipe."""
+
+    model: str
+    level: float
+    seed: int = 0
+
+
+class Part(BaseModel, strict=True, extra="forbid"):
+    """The part of a picture that a recipe is about."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+class FitRecipe(BaseModel, strict=True):
+    """What a recipe of the INR Lab must have; ``inr.replay`` looks at the rest."""
+
+    image_sha256: str
+    noise: Added | None
+    crop: Part | None
+    fit: dict
+
+
+class ResultRecipe(BaseModel, strict=True):
+    """What any other recipe must have."""
+
+    image_sha256: str
+    denoiser: str
+    params: dict
+    weights: str | None = None
+    noise: Added | None = None
+    crop: Part | None = None
+
+
 def read_recipe(path) -> dict:
     """A recipe's JSON. ParameterError: it is none."""
     try:
         facts = json.loads(Path(path).read_text())
+        if not isinstance(facts, dict):
+            raise ParameterError(f"{path} is no recipe: it is no table of names and values.")
+        (FitRecipe if "fit" in facts else ResultRecipe)(**facts)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ParameterError(f"{path} is no recipe: {where}: {first['msg'].lower()}.") from error
     except ValueError as error:
         raise ParameterError(f"{path} is no recipe: it is not JSON ({error}).") from error
-    facts = facts if isinstance(facts, dict) else {}
-    needed = ("image_sha256", "noise", "crop") if "fit" in facts else ("image_sha256", "denoiser", "params")
-    if missing := [key for key in needed if key not in facts]:
-        raise ParameterError(f"{path} is no recipe: it lacks {', '.join(missing)}.")
-    try:
-        window(facts.get("crop"))
-        inspect.signature(denoisers.noise.add_noise).bind(None, **(facts.get("noise") or {"model": "", "level": 0}))
-    except (KeyError, TypeError) as error:
-        raise ParameterError(f"{path} is no recipe: its crop or noise is wrong ({error}).") from error
     return facts
 
 

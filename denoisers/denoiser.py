@@ -16,7 +16,8 @@ class Result:
     """What a denoiser made of a picture.
 
     ``image`` H x W x C float32 in [0, 1], as many channels as given; ``seconds`` of wall time; ``params`` as
-    used, in library units, the estimated ones filled in; ``extras`` named arrays, curves, and notes.
+    used, in library units, the estimated ones filled in; ``extras`` named arrays, curves, and notes; the pictures
+    among them have one channel where ``image`` is grey.
     """
 
     image: np.ndarray

@@ -53,6 +53,9 @@ def read_tensors(path) -> dict:
     )
     if not named or not state:
         raise WeightsError(f"{path.name} holds no table of tensors by name (a state dict).")
+    for name, value in state.items():
+        if value.is_meta or value.untyped_storage().nbytes() < value.numel() * value.element_size():
+            raise WeightsError(f"{path.name} is no whole weight file: it lacks most of the values of {name}.")
     return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
 
 

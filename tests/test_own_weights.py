@@ -177,3 +177,12 @@ def test_a_wide_tensor_alone_takes_no_memory(tmp_path, monkeypatch):
         with pytest.raises(WeightsError):
             own_weights.read(tmp_path / "wide.safetensors")
     assert built and max(built) == 0
+
+
+@pytest.mark.parametrize("whole", [lambda shape: torch.zeros(1).expand(shape), lambda s: torch.zeros(s, device="meta")])
+def test_a_file_that_lacks_its_values_is_refused(tmp_path, whole):
+    """Kilobytes that would become gigabytes once they are written out."""
+    state = networks.build("drunet", **SMALL["drunet"]).state_dict()
+    torch.save({name: whole(value.shape) for name, value in state.items()}, tmp_path / "thin.pth")
+    with pytest.raises(WeightsError, match="lacks most of the values of head"):
+        own_weights.read(tmp_path / "thin.pth")

@@ -17,7 +17,10 @@ _UPLOADER = st.components.v2.component(
 """,
     html='<div role="alert"></div>',
     js="""
+const ends = new WeakMap() // Streamlit calls this again when the theme changes, and ends only the last one
+
 export default function ({ data, parentElement }) {
+  ends.get(parentElement)?.()
   const uploader = document.querySelector(data.uploader)
   const says = parentElement.querySelector("[role=alert]")
   const refusal = chip => {
@@ -44,10 +47,12 @@ export default function ({ data, parentElement }) {
   watch.observe(uploader, { childList: true, subtree: true, attributes: true })
   look() // a file may be refused before this script is here
   document.addEventListener("paste", paste, true)
-  return () => {
+  const end = () => {
     watch.disconnect()
     document.removeEventListener("paste", paste, true)
   }
+  ends.set(parentElement, end)
+  return end
 }
 """,
 )

@@ -16,6 +16,7 @@ from denoisers.noise.models import SHARES
 from denoisers.own_weights import SUFFIXES
 
 from . import browser, forms, routes, samples, services, workspace
+from .addresses import at
 
 FAMILIES = {
     "classical": "Classical filters",
@@ -568,10 +569,10 @@ def save(space):
         st.session_state[key] = done[0]
     item = pick.selectbox("Save", done, format_func=lambda i: space["runs"][i]["title"], key=key)
     format = kind.selectbox("As", list(routes.FORMATS), format_func=lambda k: routes.FORMATS[k][0])
-    get.link_button("Download", f"/download/{item}.{format}", icon=":material/download:", width="stretch")
+    get.link_button("Download", at(f"/download/{item}.{format}"), icon=":material/download:", width="stretch")
     how.link_button(
         "Recipe",
-        f"/download/{item}.json",
+        at(f"/download/{item}.json"),
         icon=":material/receipt_long:",
         width="stretch",
         help="A small file that repeats this result exactly: python -m denoisers denoise --recipe",

@@ -42,6 +42,8 @@ STATES = {  # state -> (icon, colour, words), in the order they are listed
     "done": ("check_circle", "green", "Done"),
     "cancelled": ("cancel", "gray", "Cancelled"),
 }
+NUMBERS = ("width", "height", "sigma_of_255", "psnr_before", "psnr", "ssim", "seconds")
+"""Columns of a batch's table."""
 FRAMES = 40
 """Most pictures on the timeline of a training."""
 POINTS = 1000
@@ -516,7 +518,7 @@ def pictures(jobs: Jobs, job: Job):
     failed = sum(not row["result"] for row in rows)
     st.caption(f"{len(rows) - failed} pictures denoised" + f", {failed} could not be" * bool(failed) + ".")
     frame = pd.DataFrame(rows).drop(columns="result").replace("", None).dropna(axis=1, how="all")
-    numbers = [c for c in frame if c not in ("picture", "notes", "error")]
+    numbers = [c for c in frame if c in NUMBERS]
     frame[numbers] = frame[numbers].apply(pd.to_numeric)
     names = {"sigma_of_255": "Noise level", "psnr_before": "PSNR before (dB)", "psnr": "PSNR (dB)", "ssim": "SSIM"}
     frame = frame.rename(columns=names | {c: c.capitalize() for c in frame if c not in names})

@@ -17,6 +17,7 @@ from denoisers.own_weights import SUFFIXES, is_file
 from denoisers.spec import SEED
 
 from . import browser, compare, forms, noise_work, samples, services
+from .addresses import at
 from .noise_work import Job, Subject, Window
 from .store import frame_id
 from .viewer import comparison_viewer
@@ -325,8 +326,9 @@ def inside(space, subject: Subject, asked: dict):
 def thumbnail(item: str, words: str, width: int | None = None):
     """A picture fitted into the column, from the tile that holds all of it; no wider than four times ``width``."""
     most = f"{4 * width}px" if width else "100%"
+    address = at(f"/tiles/{item}/0/0_0.png")
     st.html(
-        f'<img src="/tiles/{item}/0/0_0.png" alt="{words}" style="width: min(100%, {most}); max-height: 220px; '
+        f'<img src="{address}" alt="{words}" style="width: min(100%, {most}); max-height: 220px; '
         'object-fit: contain; object-position: left top; image-rendering: pixelated">'
     )
 
@@ -468,7 +470,7 @@ def about_restored(space, subject: Subject, item: str, found: dict, params: dict
         figure = go.Figure(go.Scatter(x=counts, y=found["psnr"], mode="lines+markers"))
         draw(figure, "More draws, nearer to the clean picture?", "draws in the mean", "PSNR (dB)")
     with st.container(horizontal=True):
-        st.link_button("Download", f"/download/{item}.png", icon=":material/download:")
+        st.link_button("Download", at(f"/download/{item}.png"), icon=":material/download:")
         help = "Puts InvDN with these settings beside the other denoisers."
         if st.button("Compare with others", icon=":material/compare:", help=help):
             run = {"weights": subject.weights, "params": {"strength": 1.0} | params}
@@ -543,7 +545,7 @@ def a_set(space, subject: Subject, asked: dict, strength: float, seed: int):
         ready = ask(space, asked, "set", job, seconds(subject, job), stays=True)
         if ready:
             words = f"{wanted['count']} pictures, strength {wanted['strength']:g}, {ready['bytes'] / 1e6:.1f} MB"
-            link = f"/set/{job.id}.zip"
+            link = at(f"/set/{job.id}.zip")
             st.link_button("Download the set", link, icon=":material/download:", width="stretch", type="primary")
             st.caption(words)
 
@@ -644,7 +646,7 @@ def camera(space, asked: dict):
     with side:
         if made:
             with st.container(horizontal=True):
-                st.link_button("Download", f"/download/{job.id}.png", icon=":material/download:")
+                st.link_button("Download", at(f"/download/{job.id}.png"), icon=":material/download:")
                 help = (
                     "Opens the noisy picture there, scored against the clean one. It replaces the picture that is open."
                 )

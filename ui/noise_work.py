@@ -84,7 +84,7 @@ class Subject:
     @cached_property
     def key(self) -> str:
         file = weight_files.fingerprint("invdn", self.weights)
-        return digest("studio", self.picture, self.reference, file, denoisers.__version__)
+        return digest("studio", self.picture, self.reference, file, services.code())
 
     @cached_property
     def studio(self) -> Studio:
@@ -277,7 +277,7 @@ def looking(subject: Subject) -> Job:
             "centres": ((edges[1:] + edges[:-1]) / 2).tolist(),
             "density": (counts / values.size / (edges[1] - edges[0])).tolist(),
         }
-        low = found.low if subject.shape[-1] > 1 else found.low.mean(-1, keepdims=True)
+        low = found.low.mean(-1, keepdims=True) if found.grey else found.low
         keep(item, low, facts, [sheet])
 
     return Job(item, "Taking the picture apart", work, 1)
@@ -403,7 +403,7 @@ def set_of(subject: Subject, strength: float, count: int, seed: int) -> Job:
 
 def fitting(picture: str) -> Job:
     """The camera whose noise is like the picture's."""
-    item = digest("studio", "fitting", picture, denoisers.__version__)
+    item = digest("studio", "fitting", picture, services.code())
 
     def work(on_progress, cancelled):
         pixels = source(picture)
@@ -421,14 +421,15 @@ def fitting(picture: str) -> Job:
 
 def camera_on(camera: dict, clean: str, factor: float, seed: int) -> Job:
     """A clean picture with a fitted camera's noise, ``factor`` times as strong."""
-    item = digest("studio", "camera", camera, clean, factor, seed, denoisers.__version__)
+    item = digest("studio", "camera", camera, clean, factor, seed, services.code())
 
     def work(on_progress, cancelled):
         store = services.store()
-        pixels, fitted = store.pixels(clean), CameraNoise(**camera)
+        pixels, fitted = images.distinct_channels(store.pixels(clean)), CameraNoise(**camera)
         stronger = replace(fitted, shot=fitted.shot * factor**2, read=fitted.read * factor**2)
+        facts = {"picture": clean, "made": "camera-noise"}
         made = np.clip(stronger.apply(pixels, np.random.default_rng(seed)), 0, 1)
-        keep(item, made, {"picture": clean, "made": "camera-noise"})
+        keep(item, made.repeat(store.info(clean)["channels"] // made.shape[-1], -1), facts)
 
     return Job(item, "Putting the noise on", work)
 

@@ -14,6 +14,7 @@ from denoisers import jobs as background
 from denoisers.errors import DenoiserError
 
 from . import run_files, services, tiles, workspace
+from .addresses import at
 
 SWEEP_EVERY = 3600  # seconds
 
@@ -87,9 +88,10 @@ async def download_set(request):
     return FileResponse(path, media_type="application/zip", filename=name)
 
 
-routes = [
+ours = [
     *tiles.routes(services.display),
     Route("/download/{item}.{kind}", download),
     Route("/set/{item}.zip", download_set),
     *run_files.routes,
 ]
+routes = [Route(at(route.path), route.endpoint) for route in ours]

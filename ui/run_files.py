@@ -10,6 +10,8 @@ from starlette.routing import Route
 
 from denoisers.jobs.settings import from_environment
 
+from .addresses import at
+
 FILES = {
     "average.safetensors": "application/octet-stream",
     "result.zip": "application/zip",
@@ -26,7 +28,7 @@ def signature(id: str, name: str) -> str:
 
 def address(id: str, name: str, as_name: str) -> str:
     """Where a job's file can be had, saved as ``as_name``."""
-    return f"/job/{id}/{signature(id, name)}/{name}?as={quote(as_name)}"
+    return at(f"/job/{id}/{signature(id, name)}/{name}?as={quote(as_name)}")
 
 
 async def send(request):

@@ -67,10 +67,17 @@ def devices() -> list[str]:
     return devices()
 
 
+@once
+def code() -> str:
+    """Stands for the library as it is: what it computed before a change is not what it computes now."""
+    files = sorted(Path(denoisers.__file__).parent.rglob("*.py"))
+    return digest(*(file.read_bytes() for file in files))
+
+
 def result_id(picture: str, name: str, weights: str | None, params: dict) -> str:
     """The id under which a result is kept: the same question has the same answer, so it is asked once."""
     file = weight_files.fingerprint(name, weights) if weights else None
-    return digest(picture, name, weights, file, params, denoisers.__version__)
+    return digest(picture, name, weights, file, params, code())
 
 
 def noisy_copy(picture: str, model: str, level: float, seed: int, clip: bool = True) -> str:

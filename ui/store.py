@@ -76,14 +76,17 @@ class Store:
     def info(self, item: str) -> dict:
         try:
             return json.loads((self.folder(item) / "info.json").read_text())
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):  # a power cut may leave half of it
             raise KeyError(item) from None
 
     def lineage(self, item: str | None):
         """An item, the picture it was made from, and so on up to the upload."""
         while item and item in self:
+            try:
+                info = self.info(item)
+            except KeyError:
+                return
             yield item
-            info = self.info(item)
             item = info.get("picture") or info.get("clean")
 
     def put(self, item: str, info: dict, display, blob: bytes | None = None, pixels=None):

@@ -152,20 +152,27 @@ class Jobs:
         """Unpack a zip (path or binary file) of data; returns its folder, which jobs may read. Its name is always the
         same: the same zip has the same scenes held back.
 
-        Raises ArchiveError for a zip that is damaged, too large or wants out of its folder.
+        Raises ArchiveError for a zip that is damaged, too large or wants out of its folder, JobError where the disk
+        does not take it.
         """
         self.settings.admit(self.visitor)
         self.check_disk()
         left = self.settings.gigabytes - size(self.settings.root) / 1e9
-        return archive.extract(file, self.settings.uploads / secrets.token_urlsafe(16) / "pictures", left)
+        try:
+            return archive.extract(file, self.settings.uploads / secrets.token_urlsafe(16) / "pictures", left)
+        except OSError as error:
+            raise JobError(f"The server's disk does not take it: {error.strerror}.") from error
 
     def put(self, path) -> Path:
-        """Copy a file, one of weights, to where jobs may read it; returns the copy."""
+        """Copy a file, one of weights, to where jobs may read it; returns the copy. Raises JobError, see ``upload``."""
         self.settings.admit(self.visitor)
         self.check_disk()
         folder = self.settings.uploads / secrets.token_urlsafe(16)
-        folder.mkdir(parents=True)
-        return Path(shutil.copy(path, folder))
+        try:
+            folder.mkdir(parents=True)
+            return Path(shutil.copy(path, folder))
+        except OSError as error:
+            raise JobError(f"The server's disk does not take it: {error.strerror}.") from error
 
     def pause(self, id: str) -> Job:
         """A running job saves and stops; a queued one is held."""

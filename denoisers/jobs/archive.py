@@ -19,8 +19,8 @@ MAX_RATIO = 200
 SMALL = 10_000_000
 IGNORED = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 
-LONGEST_NAME = 200
-"""Bytes of a folder's or file's name that every disk takes, with room for a suffix."""
+LONGEST_NAME, LONGEST_PATH = 200, 1000
+"""Bytes of the name of a folder or file, and of the whole path, that every disk takes, with room for a suffix."""
 DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, IndexError, NotImplementedError)
 """What reading a zip raises that is broken or packed in a way that is not known."""
 
@@ -57,7 +57,7 @@ def names(archive: zipfile.ZipFile, gigabytes: float) -> dict[str, zipfile.ZipIn
             continue
         if not parts or parts[0] == "/" or ".." in parts or any(":" in p or not p.isprintable() for p in parts):
             raise ArchiveError(f"The zip's entry {entry.filename!r} points outside its folder. Pack it again.")
-        if any(len(part.encode()) > LONGEST_NAME for part in parts):
+        if len("/".join(parts).encode()) > LONGEST_PATH or any(len(part.encode()) > LONGEST_NAME for part in parts):
             raise ArchiveError(f"The zip's entry {entry.filename[:40]!r}... has too long a name. Shorten it.")
         kind = stat.S_IFMT(entry.external_attr >> 16)
         if kind not in (0, stat.S_IFREG):

@@ -106,7 +106,8 @@ class Table:
     def __init__(self, path: Path):
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         whole = text[: text.rfind("\n") + 1]
-        self.rows = list(csv.DictReader(io.StringIO(whole)))
+        reader = csv.DictReader(io.StringIO(whole))
+        self.rows, self.columns = list(reader), reader.fieldnames or COLUMNS  # one begun by an older version goes on
         self.file = path.open("a", encoding="utf-8", newline="")
         self.file.truncate(len(whole.encode()))
         if not whole:
@@ -114,7 +115,7 @@ class Table:
 
     def write(self, row: dict):
         line = io.StringIO()
-        csv.DictWriter(line, COLUMNS, lineterminator="\n").writerow(row)
+        csv.DictWriter(line, self.columns, extrasaction="ignore", lineterminator="\n").writerow(row)
         self.file.write(line.getvalue())
         self.file.flush()
         os.fsync(self.file.fileno())

@@ -170,8 +170,8 @@ ENOUGH = 1000
 SPARSE = 20.0
 """Growth of the iteration between outputs that are kept only in case the fit diverges."""
 DIVERGED = (
-    "The fit diverged at step {at}: a learning rate of {lr:g} is too large. What it had at step {kept} is shown; "
-    "the picture itself, where that is 0."
+    "The fit of {n} of {all} parts diverged, the first at step {at}: a learning rate of {lr:g} is too large. What each "
+    "had before is shown, the picture itself where that was nothing better."
 )
 PREVIEW = 100_000
 """Pixels of a preview, at most."""
@@ -230,7 +230,7 @@ def denoise(image, *, preset, strength, sigma, stop, seed, run, device="cpu", **
     corners = list(product(*(tile_starts(side, WINDOW, 4 * MARGIN) for side in image.shape[:2])))
     n = int(np.ceil((image[..., 0].size / PREVIEW) ** 0.5))
     growth = inr.GROWTH if target is None and not looks_back else SPARSE
-    preview, iterations, notes, curves = image[::n, ::n].copy(), [], [], {}
+    preview, iterations, diverged, curves = image[::n, ::n].copy(), [], [], {}
     due = time.monotonic() + 0.4
 
     def stopped(fit, state, run):
@@ -268,7 +268,7 @@ def denoise(image, *, preset, strength, sigma, stop, seed, run, device="cpu", **
         past = fit.trajectory
         if fit.diverged:
             chosen = inr.least(past).iteration if past.mse and min(past.mse) < fit.constant else 0
-            notes.append(DIVERGED.format(at=fit.iteration, lr=recipe.lr, kept=chosen))
+            diverged.append(fit.iteration)
         else:
             chosen = past.kept[-1] if target is not None else inr.stop(past, rule).iteration
         iterations.append(chosen)
@@ -281,5 +281,6 @@ def denoise(image, *, preset, strength, sigma, stop, seed, run, device="cpu", **
         return answer
 
     restored = tiled(image, fitted, run, tile=WINDOW, margin=MARGIN)
+    notes = [DIVERGED.format(n=len(diverged), all=len(corners), at=diverged[0], lr=recipe.lr)] if diverged else []
     extras = {"recipe": recipe.as_dict(), "stop": rule, "noise": noise.method, "iterations": iterations, "notes": notes}
     return blend(image, restored, strength), extras | ({"curves": curves} if len(corners) == 1 else {})

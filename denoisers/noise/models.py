@@ -95,13 +95,15 @@ def add_noise(image, model: str = "gaussian", level: float = 25 / 255, seed: int
     """A noisy copy of a clean picture, H x W x C float32, clipped to [0, 1] as a file would be unless told not to.
 
     ``model`` is a name in `MODELS`; ``level`` from 0 to 1 is a standard deviation or a share, as the model says.
-    The same seed gives the same noise.
+    The same seed gives the same noise. A grey picture in three equal channels gets one noise, and so stays grey.
     """
-    from ..images import to_float
+    from ..images import distinct_channels, to_float
 
     if model not in MODELS:
         raise ParameterError(f"There is no noise model {model!r}; there is {', '.join(MODELS)}.")
     if not 0 <= level <= 1:
         raise ParameterError(f"The noise level is {level:g}; it must lie between 0 and 1.")
-    noisy = MODELS[model](to_float(image), level, np.random.default_rng(seed))
-    return np.clip(noisy, 0, 1) if clip else noisy
+    image = to_float(image)
+    noisy = MODELS[model](distinct_channels(image), level, np.random.default_rng(seed))
+    noisy = np.clip(noisy, 0, 1) if clip else noisy
+    return noisy if noisy.shape == image.shape else noisy.repeat(image.shape[-1], -1)

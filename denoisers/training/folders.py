@@ -424,7 +424,8 @@ class _Store:
     """Arrays in memory until they fill half of what is available, from then on all of them in one file."""
 
     def __init__(self, cache):
-        self.cache, self.limit, self.lock = cache, available_memory() // 2, Lock()
+        processes = int(os.environ.get("WORLD_SIZE", 1))  # under torchrun each reads all pictures
+        self.cache, self.limit, self.lock = cache, available_memory() // (2 * processes), Lock()
         self.held, self.bytes, self.file = [], 0, None
 
     def decode(self, path) -> int | Problem:
@@ -473,9 +474,11 @@ def available_memory() -> int:
     """Bytes of memory that can be had: what the system calls available, or what a container's limit leaves."""
     facts = dict(re.findall(r"(\w+):\s+(\d+) kB", _text("/proc/meminfo")))
     free = [int(facts.get("MemAvailable", 4_000_000)) * 1024]
-    limit, used = _text("/sys/fs/cgroup/memory.max"), _text("/sys/fs/cgroup/memory.current")
+    group = Path("/sys/fs/cgroup")
+    limit, used = _text(group / "memory.max"), _text(group / "memory.current")
     if limit.strip().isdigit() and used:
-        free.append(int(limit) - int(used))
+        cached = dict(re.findall(r"(\w+) (\d+)", _text(group / "memory.stat"))).get("inactive_file", 0)
+        free.append(int(limit) - int(used) + int(cached))  # what is only cached makes room
     return max(0, min(free))
 
 

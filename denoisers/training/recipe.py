@@ -139,6 +139,13 @@ class Recipe(Part):
             raise ValueError("noisy pictures without a partner are for the objective noise2same")
         if self.objective.loss == "masked_l2" and self.noise.model != "bernoulli":
             raise ValueError("the loss masked_l2 is for bernoulli noise, which says where it struck")
+        photographed = bool(self.data.pairs or self.data.noisy_pairs)
+        if self.objective.loss == "masked_l2" and photographed:
+            raise ValueError("the loss masked_l2 is for clean pictures alone: none says where a photograph was struck")
+        if self.objective.name == "invdn" and self.data.noisy_pairs:
+            raise ValueError("the objective invdn needs clean pictures; noisy_pairs have none")
+        if self.data.standardise and self.data.clean and not self.data.copies:
+            raise ValueError("standardised pictures need copies: fresh noise on a crop knows no picture's statistics")
         if "architecture" in self.gpu.network:
             raise ValueError("a GPU can train another size, not another architecture")
         return self

@@ -200,6 +200,17 @@ def test_a_zip_in_and_what_it_may_not_do(folder, tmp_path):
     assert not (tmp_path / "other").exists() and not (tmp_path / "evil.png").exists()
 
 
+def test_a_table_of_an_older_version_goes_on_in_its_own_columns(folder, tmp_path):
+    words = ["batch", str(folder / "noisy"), "-o", str(tmp_path / "out"), "-d", "wavelet"]
+    assert main(words) == 0
+    path = tmp_path / "out" / "results.csv"
+    older = [name for name in rows(path)[0] if name != "notes"]
+    known = [",".join(row[name] for name in older) for row in rows(path)[:3]]
+    path.write_text("\n".join([",".join(older), *known]) + "\n")
+    assert main(words) == 0
+    assert len(rows(path)) == 12 and all(list(row) == older and not row["error"] for row in rows(path))
+
+
 def test_nothing_to_do_and_nothing_done_are_errors(folder, tmp_path, capsys):
     from denoisers.jobs.batch import batch
 

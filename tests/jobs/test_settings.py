@@ -1,5 +1,6 @@
 """Shared installations: who may do what, which folders, and zips from strangers."""
 
+import errno
 import io
 import stat
 import zipfile
@@ -198,12 +199,22 @@ def test_a_zip_damaged_anywhere_is_told_in_words(tmp_path, packing):
     assert refused > 100
 
 
-def test_a_name_too_long_for_a_disk_is_told(tmp_path):
+@pytest.mark.parametrize("name", ["ä" * 150 + ".png", f"{'f' * 190}/" * 30 + "a.png"])
+def test_a_name_too_long_for_a_disk_is_told(tmp_path, name):
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as file:
-        file.writestr("ä" * 150 + ".png", b"")
+        file.writestr(name, b"")
     with pytest.raises(archive.ArchiveError, match="too long a name"):
         archive.extract(packed, tmp_path / "out", 1)
+
+
+def test_a_full_disk_is_told_where_data_are_uploaded(jobs, monkeypatch, tmp_path):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(archive, "extract", full)
+    with pytest.raises(JobError, match="No space left"):
+        jobs.upload(tmp_path / "data.zip")
 
 
 def test_a_zip_that_lies_about_its_sizes_cannot_fill_the_disk(tmp_path):

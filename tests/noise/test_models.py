@@ -127,3 +127,11 @@ def test_wrong_requests_say_so():
     for level in (-0.1, 1.5, float("nan")):
         with pytest.raises(ParameterError, match="between 0 and 1"):
             add_noise(ASTRONAUT, "text", level)
+
+
+def test_a_grey_picture_gets_one_noise_however_it_is_stored():
+    grey = np.random.default_rng(0).random((40, 50, 1), np.float32)
+    for model in MODELS:
+        one, three = (add_noise(picture, model, 0.2, seed=3) for picture in (grey, grey.repeat(3, -1)))
+        np.testing.assert_array_equal(three, one.repeat(3, -1))
+        assert (one != grey).any()

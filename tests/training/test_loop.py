@@ -324,6 +324,13 @@ RECIPE = "title = 'x'\nmethod = 'drunet'\ntag = 'x'\nnetwork = {architecture = '
         (RECIPE + "data = {}\nnoise = {model = 'text', low = 10, high = 50}", "a share, 1 at most"),
         (RECIPE + "data = {noisy = ['x']}", "noise2same"),
         (RECIPE + "data = {}\nobjective = {loss = 'masked_l2'}", "bernoulli"),
+        (
+            RECIPE
+            + "data = {pairs = ['x']}\nnoise = {model = 'bernoulli', high = 1}\nobjective = {loss = 'masked_l2'}",
+            "alone",
+        ),
+        (RECIPE + "data = {noisy_pairs = ['x']}\nobjective = {name = 'invdn'}", "noisy_pairs have none"),
+        (RECIPE + "data = {clean = ['x'], standardise = true}", "need copies"),
     ],
 )
 def test_a_bad_recipe_is_named(tmp_path, text, say):

@@ -15,7 +15,7 @@ from safetensors.torch import save
 import denoisers
 from denoisers import networks
 from denoisers.errors import Cancelled, DenoiserError, ImageError
-from ui import routes, services, workspace
+from ui import addresses, routes, services, workspace
 from ui.queue import Queue
 from ui.store import Store, digest
 
@@ -268,3 +268,29 @@ def test_what_is_one_a_server_is_made_once_however_many_ask():
     with ThreadPoolExecutor(8) as pool:
         answers = {future.result() for future in [pool.submit(ask) for _ in range(8)]}
     assert len(answers) == 1 and made == ["a"]
+
+
+def test_half_an_info_json_does_not_end_the_sweep(store, photo):
+    damaged, old = store.put_upload(photo, "a.png"), store.put_upload(photo, "b.png")
+    store.save_workspace("w" * 22, {"picture": damaged})
+    path = store.folder(damaged) / "info.json"
+    path.write_text(path.read_text()[:20])
+    for item in (damaged, old):
+        os.utime(store.folder(item), (0, 0))
+    store.sweep()
+    assert old not in store and damaged not in store
+    with pytest.raises(KeyError):
+        store.info(damaged)
+    assert store.put_upload(photo, "a.png") == damaged and damaged in store
+
+
+def test_results_do_not_outlive_the_code_that_made_them(monkeypatch):
+    before = services.result_id("picture", "tv", None, {})
+    monkeypatch.setattr(services, "code", lambda: "another")
+    assert services.result_id("picture", "tv", None, {}) != before
+
+
+@pytest.mark.parametrize(("base", "address"), [("", "/download/a.png"), ("/some/where/", "/some/where/download/a.png")])
+def test_addresses_are_below_the_path_that_the_app_is_served_under(monkeypatch, base, address):
+    monkeypatch.setattr("streamlit.get_option", {"server.baseUrlPath": base}.get)
+    assert addresses.at("/download/a.png") == address

@@ -14,6 +14,8 @@ from typing import Any
 
 import streamlit as st
 
+from ..addresses import at
+
 _HERE = Path(__file__).parent
 # One module in the browser: the parts are joined in this order, each may use the ones before it.
 _PARTS = ("markup.js", "panes.js", "loupe.js", "viewer.js")
@@ -68,8 +70,8 @@ def comparison_viewer(
             "view": dict(view or {}),
             "storage": storage or key,
             "follow": follow,
-            "base": _base(),
-            "script": f"{_base()}/viewer/openseadragon-{_VERSION}.js",
+            "base": at(""),
+            "script": at(f"/viewer/openseadragon-{_VERSION}.js"),
         },
         on_view_change=lambda: None,
     )
@@ -96,8 +98,3 @@ def _layer(layer: Mapping[str, Any]) -> dict[str, Any]:
         "height": int(layer["height"]),
         "frames": [{"id": str(frame["id"]), "title": str(frame["title"])} for frame in layer.get("frames", ())],
     }
-
-
-def _base() -> str:
-    path = (st.get_option("server.baseUrlPath") or "").strip("/")
-    return f"/{path}" if path else ""
