@@ -87,6 +87,7 @@ class Added(BaseModel, strict=True, extra="forbid"):
     model: str
     level: float
     seed: int = 0
+    clip: bool = True
 
 
 class Part(BaseModel, strict=True, extra="forbid"):

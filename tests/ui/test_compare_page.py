@@ -4,6 +4,7 @@ The viewer and the paste helper are drawn by the browser's own scripts, and prog
 are for tests/browser. Here every redraw is a run of the page.
 """
 
+import json
 import threading
 import time
 from dataclasses import replace
@@ -15,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 import denoisers
 from denoisers import networks
+from denoisers.__main__ import main
 from denoisers.errors import Cancelled, DenoiserError
 from ui import compare, services, workspace
 
@@ -216,6 +218,18 @@ def test_on_automatic_each_method_makes_of_the_measured_noise_what_it_will(page,
     found = {services.store().info(i)["denoiser"]: services.store().info(i)["params"] for i in state(page)["runs"]}
     read = services.sigma(state(page)["picture"])
     assert found["wavelet"]["sigma"] == read and found["tv"]["sigma"] == read / 2
+
+
+def test_the_command_line_repeats_a_result_on_a_noisy_copy_from_its_recipe(page, photo, tmp_path):
+    noisy = services.noisy_copy(state(page)["picture"], "camera", 0.1, 3)
+    item = services.start(noisy, "wavelet", {"strength": 1.5, "sigma": None}, "cpu")
+    wait()
+    (tmp_path / "photo.png").write_bytes(photo)
+    (tmp_path / "recipe.json").write_text(json.dumps(services.recipe(item)))
+    words = [str(tmp_path / name) for name in ("photo.png", "again.tif", "recipe.json")]
+    assert main(["denoise", words[0], "-o", words[1], "--recipe", words[2]]) == 0
+    again = denoisers.images.read(words[1]).pixels
+    np.testing.assert_allclose(again, services.store().pixels(item), atol=0.51 / 255)
 
 
 def test_what_a_method_has_to_tell_stands_by_its_result(page, monkeypatch):
