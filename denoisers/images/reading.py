@@ -35,9 +35,13 @@ UPRIGHT = {
     8: lambda a: a.swapaxes(0, 1)[::-1],
 }
 
-ORIENTATION, EXIF_IFD, GPS_IFD = 0x0112, 0x8769, 0x8825
+ORIENTATION, EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD = 0x0112, 0x8769, 0x8825, 0xA005
 # Kept from EXIF's first directory; the rest describes the old file's layout, or a thumbnail that is no longer true.
 DESCRIPTIVE = {270, 271, 272, 282, 283, 296, 305, 306, 315, 33432, *range(40091, 40096)}
+
+FLOAT_RANGES = (1, 255, 65535)
+"""Ranges of floating point samples, each with room for noise that was never clipped, so that a noisy picture is read
+as its clean partner is; values that fit none are scaled by their own extremes."""
 
 SPACES = {b"RGB ": 3, b"GRAY": 1, b"CMYK": 4}
 RELATIVE_COLORIMETRIC, BLACK_POINT, NO_OPTIMISE = 1, 0x2000, 0x0100
@@ -75,6 +79,8 @@ def read(path_or_bytes, name: str | None = None) -> Picture:
                 array, icc, exif, upright = _tiff(data, name, notes)
             else:
                 array, icc, exif = _pillow(data, kind, name, notes)
+            if icc is None and array.shape[2] in (3, 4) and not isinstance(array, _Cmyk):
+                icc = _dcf_profile(exif)
             exif, orientation = _exif(exif, notes)
     except (ImageError, MemoryError):
         raise
@@ -263,10 +269,16 @@ def _deep(array: np.ndarray, page, name: str, notes: list[str]) -> np.ndarray:
         if not np.isfinite((low, high)).all():
             raise ImageError(f"{name} holds values too large for 32-bit floating point. Scale it to 0 to 1.")
         if low < 0 or high > 1:
-            low0, high1 = min(low, 0.0), max(high, 1.0)
-            colours -= np.float32(low0)
-            colours /= np.float32(high1 - low0)
-            notes.append(f"Values from {low:g} to {high:g} were scaled: {low0:g} became 0 and {high1:g} became 1.")
+            top = next((t for t in FLOAT_RANGES if low >= -t and high <= 2 * t and (t == 1 or high > t / 4)), None)
+            if top:
+                colours /= np.float32(top)
+                cut = " and cut there" if low < 0 or high > top else ""
+                notes.append(f"Values from {low:g} to {high:g} were read as of 0 to {top}{cut}.")
+            else:
+                low0, high1 = min(low, 0.0), max(high, 1.0)
+                colours -= np.float32(low0)
+                colours /= np.float32(high1 - low0)
+                notes.append(f"Values from {low:g} to {high:g} were scaled: {low0:g} became 0 and {high1:g} became 1.")
         np.clip(array, 0, 1, out=array)
     elif array.dtype == np.uint16:
         top = 2**page.bitspersample - 1
@@ -289,6 +301,20 @@ def _deep(array: np.ndarray, page, name: str, notes: list[str]) -> np.ndarray:
     return array
 
 
+def _dcf_profile(raw: bytes | None) -> bytes | None:
+    """The profile that a camera names in EXIF in place of embedding it: Adobe RGB (DCF 2.0, interoperability R03)."""
+    import imagecodecs
+    from PIL import Image
+
+    try:
+        exif = Image.Exif()
+        exif.load(raw or b"")
+        index = exif.get_ifd(EXIF_IFD) and exif.get_ifd(INTEROPERABILITY_IFD).get(1)
+    except Exception:  # `_exif` says that it is damaged
+        return None
+    return imagecodecs.cms_profile("adobergb") if index == "R03" else None
+
+
 def _exif(raw: bytes | None, notes: list[str]) -> tuple[bytes | None, int]:
     """What EXIF says of the picture, for an upright sRGB copy of it, and the orientation it had."""
     from PIL import Image
@@ -306,7 +332,7 @@ def _exif(raw: bytes | None, notes: list[str]) -> tuple[bytes | None, int]:
         if orientation in (5, 6, 7, 8) and {0xA002, 0xA003} <= camera.keys():
             camera[0xA002], camera[0xA003] = camera[0xA003], camera[0xA002]
         # Interoperability and maker notes hold offsets into the old file.
-        camera = {tag: value for tag, value in camera.items() if tag not in (0xA005, 0x927C)}
+        camera = {tag: value for tag, value in camera.items() if tag not in (INTEROPERABILITY_IFD, 0x927C)}
         gps = dict(old.get_ifd(GPS_IFD))
         if not (new or camera or gps or orientation != 1):
             return None, 1
@@ -354,7 +380,7 @@ def _to_srgb(colour: np.ndarray, icc: bytes | None, notes: list[str]) -> np.ndar
         return np.asarray(Image.fromarray(np.ascontiguousarray(colour), "CMYK").convert("RGB"))
     if channels == 4:
         notes.append("Converted from CMYK to sRGB.")
-    notes.append(f"The embedded colour profile '{_profile_name(icc)}' was converted to sRGB.")
+    notes.append(f"Its colour profile '{_profile_name(icc)}' was converted to sRGB.")
     if out.dtype == np.float32:
         np.clip(out, 0, 1, out=out)
     return out[..., 1:2] if channels == 1 else out

@@ -342,10 +342,13 @@ def split(examples, share: float = 0.1, seed: int = 0) -> tuple[list[Example], l
     """(training, validation), every scene wholly on one side.
 
     About ``share`` of the scenes validate, at least one where there are two or more, never all. Which ones depends on
-    the scenes' names and ``seed`` alone: neither on order nor on the machine, and hardly on what is added later.
+    the scenes' names and ``seed`` alone: neither on order nor on the machine, and hardly on what is added later; but
+    one that holds more than twice that share of the examples only where there is no smaller one left.
     """
     examples = list(examples)
-    scenes = sorted({e.scene for e in examples}, key=lambda s: hashlib.sha256(f"{seed}/{s}".encode()).digest())
+    sizes = Counter(e.scene for e in examples)
+    large = max(1, 2 * share * len(examples))
+    scenes = sorted(sizes, key=lambda s: (sizes[s] > large, hashlib.sha256(f"{seed}/{s}".encode()).digest()))
     count = min(max(1, round(share * len(scenes))), len(scenes) - 1) if scenes else 0
     held_back = set(scenes[:count])
     return [e for e in examples if e.scene not in held_back], [e for e in examples if e.scene in held_back]

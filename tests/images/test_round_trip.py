@@ -203,11 +203,22 @@ def test_profile_is_converted(bits, tolerance):
     tifffile.imwrite(out, array, photometric="rgb", iccprofile=icc)
     back = read(out.getvalue())
     assert back.icc == icc
-    assert back.notes == ["The embedded colour profile 'Adobe RGB (compatible)' was converted to sRGB."]
+    assert back.notes == ["Its colour profile 'Adobe RGB (compatible)' was converted to sRGB."]
     np.testing.assert_allclose(back.pixels, adobe_to_srgb(to_float(array)), atol=tolerance)
     if bits == 8:
         jpeg = read(saved(Image.new("RGB", (16, 16), (64, 128, 192)), "JPEG", icc_profile=icc, quality=100))
         np.testing.assert_allclose(jpeg.pixels[8, 8], adobe_to_srgb(np.array([64, 128, 192]) / 255), atol=2.5 / 255)
+
+
+def test_adobe_rgb_that_a_camera_names_in_exif_alone_is_converted():
+    exif = Image.Exif()
+    camera = exif.get_ifd(0x8769)
+    camera[0xA001], camera[0xA005] = 65535, {1: "R03", 2: b"0100"}
+    back = read(saved(Image.new("RGB", (16, 16), (200, 60, 60)), "JPEG", exif=exif.tobytes(), quality=100))
+    np.testing.assert_allclose(back.pixels[8, 8], adobe_to_srgb(np.array([200, 60, 60]) / 255), atol=2.5 / 255)
+    assert back.notes == ["Its colour profile 'Adobe RGB (compatible)' was converted to sRGB."]
+    grey = read(saved(Image.new("L", (16, 16), 90), "JPEG", exif=exif.tobytes(), quality=100))
+    assert grey.notes == [] and grey.samples[8, 8] == 90
 
 
 def test_srgb_profile_changes_nothing():
@@ -242,10 +253,23 @@ def test_float_tiff():
     np.testing.assert_array_equal(back.pixels, inside)
     assert back.bits == 32
     out = io.BytesIO()
-    tifffile.imwrite(out, inside[..., 0] * 200 - 50)
+    tifffile.imwrite(out, inside[..., 0] * 2000 - 500)
     back = read(out.getvalue())
-    assert back.pixels.min() >= 0 and back.pixels.max() <= 1
+    assert back.pixels.min() == 0 and back.pixels.max() == 1
     assert "were scaled" in back.notes[0]
+
+
+@pytest.mark.parametrize("top", [1, 255, 65535])
+def test_a_float_tiff_with_unclipped_noise_is_read_as_its_clean_partner_is(top):
+    clean = np.random.default_rng(0).uniform(0, top, (40, 40)).astype(np.float32)
+    clean[0, :2] = 0, top
+    noisy = clean + np.random.default_rng(1).normal(0, 0.2 * top, clean.shape).astype(np.float32)
+    for values in (clean, noisy):
+        out = io.BytesIO()
+        tifffile.imwrite(out, values)
+        back = read(out.getvalue())
+        np.testing.assert_allclose(back.pixels[..., 0], np.clip(values / top, 0, 1), atol=1e-6)
+    assert f"were read as of 0 to {top} and cut there" in back.notes[0]
 
 
 def test_the_alpha_of_a_float_tiff_is_not_scaled_with_its_colours():
@@ -254,7 +278,7 @@ def test_the_alpha_of_a_float_tiff_is_not_scaled_with_its_colours():
     out = io.BytesIO()
     tifffile.imwrite(out, array, photometric="rgb", extrasamples=[2])
     back = read(out.getvalue())
-    np.testing.assert_allclose(back.pixels, array[..., :3] / array[..., :3].max(), atol=1e-6)
+    np.testing.assert_allclose(back.pixels, array[..., :3] / 255, atol=1e-6)
     np.testing.assert_allclose(back.alpha.squeeze(), np.clip(array[..., 3], 0, 1), atol=1e-6)
 
 

@@ -261,6 +261,11 @@ def test_split_by_scene(count, held_back):
     assert len({e.scene for e in validation}) == held_back
 
 
+def test_split_spares_a_scene_that_holds_most_of_the_examples():
+    given = examples(["party"], each=3) + examples(["holiday"], each=60)
+    assert {e.scene for e in folders.split(given)[1]} == {"party"}
+
+
 def test_split_is_the_same_every_time_and_in_every_order():
     given = examples([f"scene {i}" for i in range(30)])
     validation = {e.scene for e in folders.split(given)[1]}
