@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 import denoisers
 
 from . import own_weights
+from . import weights as weight_files
 from .errors import DenoiserError, ParameterError
 from .images.picture import window
 from .images.writing import FORMATS
@@ -115,6 +116,7 @@ class ResultRecipe(BaseModel, strict=True):
     denoiser: str
     params: dict
     weights: str | None = None
+    weights_sha256: str | None = None
     noise: Added | None = None
     crop: Part | None = None
 
@@ -160,6 +162,10 @@ def denoise(args):
         raise ParameterError("Name a denoiser with -d, give a --recipe, or a file of --weights.")
     denoisers.spec(name).resolve(params)  # what is wrong is said before the weights are loaded, and once
     model = denoisers.load(name, weights, args.device)
+    file = weight_files.fingerprint(name, model.weights) if model.weights else None
+    if args.recipe and facts.get("weights_sha256", file) not in (None, file):
+        have = str(file)[:12]
+        raise DenoiserError(f"{model.weights} are not the weights of the recipe: their SHA-256 starts with {have}.")
     places, failed = targets(args, name), 0
     for path, target in zip(map(Path, args.inputs), places, strict=True):
         try:
@@ -170,7 +176,7 @@ def denoise(args):
             denoisers.images.write(target, result.image, like=None if crop else picture)
             if args.save_recipe:
                 facts = {"grainwise": denoisers.__version__, "image_sha256": digest, "noise": noise, "crop": crop}
-                facts |= {"denoiser": name, "weights": model.weights, "params": result.params}
+                facts |= {"denoiser": name, "weights": model.weights, "weights_sha256": file, "params": result.params}
                 save_recipe(target, facts)
             if not args.quiet:
                 sigma = result.params.get("sigma")
@@ -254,7 +260,7 @@ def benchmark(args):
     names = args.names and args.names.split(",")
     options = dict(pictures=args.pictures, crop=args.crop, events=args.events)
     results = benchmark.benchmark(args.set, args.output, names, **options)
-    print(benchmark.markdown(results, [Path(source).name for source in args.set]))
+    print(benchmark.markdown(results, [benchmark.name_of(source) for source in args.set]))
 
 
 def progress(name):

@@ -17,6 +17,7 @@ import json
 import os
 import platform
 import re
+import sys
 import threading
 import time
 import tomllib
@@ -72,25 +73,30 @@ def centre(pixels, side: int | None):
     return pixels[top : top + side, left : left + side]
 
 
+def name_of(source) -> str:
+    """What a set is called: ``samples``, or its folder's name."""
+    return SAMPLES if str(source) == SAMPLES else Path(source).resolve().name
+
+
 class Set:
     """The pictures of a folder, or the samples; at most ``most`` of them, evenly spread, ``crop`` pixels a side.
 
-    ``digest`` tells it from another of the same name by its files' names and sizes. Raises DataError: no folder, or no
-    picture in it.
+    ``digest`` tells it from another of the same name by its files' names and sizes; ``problems`` are the files that
+    were left out, and why. Raises DataError: no folder, or no picture in it.
     """
 
     def __init__(self, source, most: int | None = None, crop: int | None = None):
-        self.crop = crop
+        self.name, self.crop, self.problems = name_of(source), crop, []
         if str(source) == SAMPLES:
-            self.name, self.folder = SAMPLES, None
+            self.folder = None
             found = [(None, name) for name in ("astronaut", "camera", "chelsea", "coffee")]
         else:
             from .training import folders
 
             self.folder = Path(source).resolve()
-            self.name = self.folder.name
             examples = folders.pairs(self.folder, least=0) or folders.clean_pictures(self.folder)
             found = [(example.noisy, example.target) for example in examples]
+            self.problems = examples.problems
         if most and most < len(found):
             found = [found[i] for i in np.linspace(0, len(found) - 1, most).astype(int)]
         self.files = {self.label(clean, noisy): (noisy, clean) for noisy, clean in found}
@@ -244,6 +250,7 @@ def benchmark(sets, output, names=None, *, pictures=None, crop=None, events=None
     DenoiserError: a set or a name that is not there, a picture that cannot be read. Stopped by SIGTERM or Ctrl-C it
     returns what there is.
     """
+    from .training.folders import first
     from .training.loop import Events, stopped_by_signals, write_atomically
 
     output, names = Path(output), models(names)
@@ -281,6 +288,8 @@ def benchmark(sets, output, names=None, *, pictures=None, crop=None, events=None
 
     for source in {s.name: s for s, _, _ in left}.values():
         source.check()
+        if source.problems:
+            print(f"{source.name}: left out:{first(source.problems)}", file=sys.stderr)
 
     earlier = Path(events).read_text() if events and Path(events).exists() else ""
     spent = max(map(float, re.findall(r'"seconds": ([\d.]+)', earlier)), default=0.0)  # before it was stopped

@@ -10,8 +10,8 @@ from pathlib import Path
 from .errors import WeightsError
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt")
-WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model", "network")
-"""Keys under which training programs put the tensors."""
+WRAPPERS = ("average", "params_ema", "params", "state_dict", "model_state_dict", "model", "network")
+"""Keys under which training programs put the tensors, the averaged ones first."""
 
 
 def is_file(weights) -> bool:
@@ -158,13 +158,13 @@ def detect(state: dict):
 def through_spandrel(state: dict, file: str):
     """The network of a state dict as spandrel knows it, with our engine's manners; WeightsError if it does not."""
     from .engine import torchvision_guard  # noqa: F401, I001  spandrel imports torchvision, so this comes first
-    from spandrel import ModelLoader, UnsupportedModelError
+    from spandrel import ModelLoader
 
     from .networks.foreign import Foreign
 
     try:
         descriptor = ModelLoader().load_from_state_dict(state)
-    except (UnsupportedModelError, KeyError, RuntimeError, ValueError) as error:
+    except Exception as error:  # UnsupportedModelError, and whatever its architectures raise on shapes of another
         first = ", ".join(list(state)[:3])
         raise WeightsError(
             f"{file} belongs to no network that Grainwise or spandrel knows: its tensors are called {first}, ..."

@@ -8,6 +8,7 @@ import hashlib
 import os
 import threading
 import tomllib
+import warnings
 from collections import OrderedDict
 from pathlib import Path
 
@@ -15,15 +16,18 @@ from . import own_weights
 from .errors import WeightsError
 from .registry import tags
 
-FOLDER = Path(os.environ.get("GRAINWISE_WEIGHTS", Path(__file__).parent.parent / "weights"))
-CACHE_BYTES = int(os.environ.get("GRAINWISE_MODEL_CACHE_MB", 2000)) * 1_000_000
+FOLDER = Path(os.environ.get("GRAINWISE_WEIGHTS") or Path(__file__).parent.parent / "weights")
+CACHE_BYTES = int(float(os.environ.get("GRAINWISE_MODEL_CACHE_MB") or 2000) * 1_000_000)
 
 
 @functools.cache
 def catalogue() -> dict[str, dict]:
     """All entries of catalogue.toml by full name, for example "drunet.awgn"."""
     path = FOLDER / "catalogue.toml"
-    return tomllib.loads(path.read_text()) if path.exists() else {}
+    if not path.exists():
+        warnings.warn(f"No network has weights: {path} is not there. See GRAINWISE_WEIGHTS.", stacklevel=1)
+        return {}
+    return tomllib.loads(path.read_text())
 
 
 def entry(name: str, tag: str | None) -> tuple[str, dict]:

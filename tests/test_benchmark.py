@@ -193,6 +193,15 @@ def test_command_line(tmp_path, capsys):
     assert "samples, sigma 25" in table[0] and printed.count("**") == 2 * len(benchmark.CONDITIONS)
 
 
+def test_what_is_left_out_is_said_and_a_set_is_called_as_its_folder_is(pairs, tmp_path, capsys, monkeypatch):
+    shutil.copy(pairs / "clean" / "0.png", pairs / "alone.png")
+    monkeypatch.chdir(pairs)
+    assert main(["benchmark", "--set", ".", "-o", str(tmp_path / "r.json"), "--names", "tv"]) == 0
+    printed = capsys.readouterr()
+    assert "photos, photographed" in printed.out and "| tv |" in printed.out
+    assert "photos: left out:" in printed.err and "alone.png: neither its name nor its folder" in printed.err
+
+
 def test_published_figures_name_methods_and_conditions_we_have():
     from denoisers.registry import METHODS
 

@@ -9,9 +9,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
 import denoisers
-from denoisers import inr
+from denoisers import inr, networks
 from denoisers.__main__ import main
 
 
@@ -77,6 +79,18 @@ def test_a_recipe_repeats_a_result_and_refuses_another_picture(photo, tmp_path, 
     assert "not the picture of the recipe" in capsys.readouterr().err
     assert main(["denoise", str(photo), "-o", str(again), "--recipe", str(recipe), "-d", "nlm"]) == 2
     assert "-d: a recipe already says the denoiser" in capsys.readouterr().err
+
+
+def test_a_recipe_is_not_repeated_with_other_weights(photo, tmp_path, capsys):
+    for seed in range(2):
+        torch.manual_seed(seed)
+        save_file(networks.build("rednet", layers=10, width=8).state_dict(), tmp_path / f"{seed}.safetensors")
+    mine, out = tmp_path / "0.safetensors", str(tmp_path / "out.png")
+    assert main(["denoise", str(photo), "-o", out, "--weights", str(mine), "--save-recipe", "-q"]) == 0
+    words = ["denoise", str(photo), "-o", out, "-q", "--recipe", f"{out}.json"]
+    assert main(words) == 0
+    mine.write_bytes((tmp_path / "1.safetensors").read_bytes())
+    assert main(words) == 2 and "not the weights of the recipe" in capsys.readouterr().err
 
 
 def test_a_recipe_with_noise_and_a_part_saves_one_that_repeats_it(photo, tmp_path):

@@ -59,6 +59,27 @@ def test_pytorch_files_and_their_wrappers(tmp_path, suffix, wrapper):
     assert own_weights.read(path)[0] == "drunet"
 
 
+def test_of_our_own_checkpoints_the_averaged_weights_are_read(tmp_path):
+    path, network = saved(
+        tmp_path, "drunet", ".pt", lambda state: {"network": state, "average": {k: v + 1 for k, v in state.items()}}
+    )
+    read = own_weights.read(path)[1].state_dict()
+    assert all(torch.equal(read[name], value + 1) for name, value in network.state_dict().items())
+
+
+def test_whatever_spandrel_raises_is_a_file_it_does_not_know(tmp_path, monkeypatch):
+    from denoisers.engine import torchvision_guard  # noqa: F401, I001
+    import spandrel
+
+    def stumble(*_):
+        raise IndexError("tuple index out of range")
+
+    monkeypatch.setattr(spandrel.ModelLoader, "load_from_state_dict", stumble)
+    save_file({"strange.weight": torch.zeros(3)}, tmp_path / "x.safetensors")
+    with pytest.raises(WeightsError, match="belongs to no network"):
+        own_weights.read(tmp_path / "x.safetensors")
+
+
 def test_published_adnet_files_want_blue_first(tmp_path):
     path, _ = saved(tmp_path, "adnet", ".pth", lambda state: {f"module.{k}": v for k, v in state.items()})
     assert own_weights.read(path)[1].bgr

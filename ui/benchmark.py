@@ -295,9 +295,10 @@ def run_again(space, results):
     sets = st.multiselect("Sets", here, here, format_func=set_name, help="Those whose pictures are on this server.")
     names = st.multiselect("Denoisers", benchmark.models(None), placeholder="All of them")
     most, side = st.columns(2)
+    count, crop = np.clip([results["pictures"] or 4, results["crop"] or 256], [1, 16], [1000, 10_000]).tolist()
     spec = {
-        "pictures": most.number_input("Pictures of each set", 1, 1000, results["pictures"] or 4),
-        "crop": side.number_input("Side of the central part (pixels)", 16, 10_000, max(16, results["crop"] or 256)),
+        "pictures": most.number_input("Pictures of each set", 1, 1000, count),
+        "crop": side.number_input("Side of the central part (pixels)", 16, 10_000, crop),
     }
     if st.button("Start", disabled=not sets, icon=":material/play_arrow:"):
         try:

@@ -148,7 +148,8 @@ def choose(space) -> dict[str, dict]:
     if chosen is None:
         chosen = {name: {"weights": None, "params": {}} for name in first}
     answer = {}
-    st.markdown("**Good first choices**")
+    if first:
+        st.markdown("**Good first choices**")
     for name in first:
         card(space, name, chosen, answer)
     for family, title in FAMILIES.items():
@@ -568,7 +569,8 @@ def save(space):
     if st.session_state.get(key) not in done:
         st.session_state[key] = done[0]
     item = pick.selectbox("Save", done, format_func=lambda i: space["runs"][i]["title"], key=key)
-    format = kind.selectbox("As", list(routes.FORMATS), format_func=lambda k: routes.FORMATS[k][0])
+    kinds = list(routes.FORMATS)
+    format = kind.selectbox("As", kinds, kinds.index(services.lossless(item)), lambda k: routes.FORMATS[k][0])
     get.link_button("Download", at(f"/download/{item}.{format}"), icon=":material/download:", width="stretch")
     how.link_button(
         "Recipe",

@@ -470,7 +470,7 @@ def about_restored(space, subject: Subject, item: str, found: dict, params: dict
         figure = go.Figure(go.Scatter(x=counts, y=found["psnr"], mode="lines+markers"))
         draw(figure, "More draws, nearer to the clean picture?", "draws in the mean", "PSNR (dB)")
     with st.container(horizontal=True):
-        st.link_button("Download", at(f"/download/{item}.png"), icon=":material/download:")
+        st.link_button("Download", at(f"/download/{item}.{services.lossless(item)}"), icon=":material/download:")
         help = "Puts InvDN with these settings beside the other denoisers."
         if st.button("Compare with others", icon=":material/compare:", help=help):
             run = {"weights": subject.weights, "params": {"strength": 1.0} | params}
@@ -646,7 +646,9 @@ def camera(space, asked: dict):
     with side:
         if made:
             with st.container(horizontal=True):
-                st.link_button("Download", at(f"/download/{job.id}.png"), icon=":material/download:")
+                st.link_button(
+                    "Download", at(f"/download/{job.id}.{services.lossless(job.id)}"), icon=":material/download:"
+                )
                 help = (
                     "Opens the noisy picture there, scored against the clean one. It replaces the picture that is open."
                 )

@@ -1,6 +1,7 @@
 """The store and the queues: one of each a server process, shared by all visitors."""
 
 import functools
+import logging
 import os
 import threading
 from pathlib import Path
@@ -10,7 +11,7 @@ import streamlit as st
 import denoisers
 from denoisers import benchmark, images, metrics
 from denoisers import weights as weight_files
-from denoisers.errors import DenoiserError
+from denoisers.errors import DataError, DenoiserError
 from denoisers.noise.estimate import Noise
 
 from .queue import Queue
@@ -21,6 +22,7 @@ PREVIEWS = ByteLru(256 << 20, lambda pixels: pixels.nbytes)
 """Pictures shown until something better is there, by id; never on disk."""
 
 
+OUR_BENCHMARK = Path(__file__).parent.parent / "assets" / "benchmark.json"
 QUICK = 6
 """Seconds a megapixel, on one CPU core, that a first choice may take."""
 
@@ -40,11 +42,11 @@ def once(make):
 
 @once
 def store() -> Store:
-    root = os.environ.get("GRAINWISE_DATA", Path(__file__).parent.parent / "data")
+    root = os.environ.get("GRAINWISE_DATA") or Path(__file__).parent.parent / "data"
     return Store(
         root,
-        days=float(os.environ.get("GRAINWISE_KEEP_DAYS", 14)),
-        gigabytes=float(os.environ.get("GRAINWISE_KEEP_GB", 20)),
+        days=float(os.environ.get("GRAINWISE_KEEP_DAYS") or 14),
+        gigabytes=float(os.environ.get("GRAINWISE_KEEP_GB") or 20),
     )
 
 
@@ -125,13 +127,19 @@ def sigma(picture: str) -> float:
 
 def benchmark_file() -> Path:
     """The results of the benchmark that are shown and chosen by: those that come with Grainwise, or a file named."""
-    return Path(os.environ.get("GRAINWISE_BENCHMARK", Path(__file__).parent.parent / "assets" / "benchmark.json"))
+    return Path(os.environ.get("GRAINWISE_BENCHMARK") or OUR_BENCHMARK)
 
 
 @functools.cache
 def ranking(white: bool) -> list[str]:
-    """Models, METHOD or METHOD.TAG, best first on white noise or on photographs."""
-    return benchmark.ranking(benchmark.read(benchmark_file()), white)
+    """Models, METHOD or METHOD.TAG, best first on white noise or on photographs; by our own results where those named
+    cannot be read or have no such test."""
+    try:
+        best = benchmark.ranking(benchmark.read(benchmark_file()), white)
+    except DataError as error:
+        logging.getLogger(__name__).warning("%s First choices follow from %s.", error, OUR_BENCHMARK)
+        best = []
+    return best or benchmark.ranking(benchmark.read(OUR_BENCHMARK), white)
 
 
 def first_choices() -> list[str]:
@@ -167,6 +175,7 @@ def start(picture: str, name: str, params: dict, device: str, weights: str | Non
             "denoiser": name,
             "title": title,
             "weights": denoiser.weights,
+            "weights_sha256": weight_files.fingerprint(name, denoiser.weights) if denoiser.weights else None,
             "params": result.params,
             "seconds": result.seconds,
             "device": denoiser.device,
@@ -177,6 +186,12 @@ def start(picture: str, name: str, params: dict, device: str, weights: str | Non
 
     queue(device).submit(item, denoisers.spec(name).title, work)
     return item
+
+
+def lossless(item: str) -> str:
+    """The kind of download, of ``routes.FORMATS``, that keeps the bits of the upload that an item was made from."""
+    *_, upload = store().lineage(item)
+    return "png16" if store().info(upload)["bits"] > 8 else "png"
 
 
 def scores(item: str, reference: str) -> dict:
@@ -228,5 +243,6 @@ def recipe(item: str) -> dict:
         "crop": crop and {name: crop[name] for name in ("top", "left", "height", "width")},
         "denoiser": info["denoiser"],
         "weights": info["weights"] and Path(info["weights"]).name,  # a visitor's own file by its name alone
+        "weights_sha256": info.get("weights_sha256"),
         "params": info["params"],
     }

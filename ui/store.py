@@ -23,7 +23,6 @@ from pathlib import Path
 import numpy as np
 
 from denoisers import images, own_weights
-from denoisers.errors import DenoiserError
 
 ID = re.compile(r"[0-9a-f]{32}")
 FRAME = re.compile(r"[0-9a-f]{8}")
@@ -139,12 +138,9 @@ class Store:
             if item not in self and self.folder(item).exists():
                 shutil.rmtree(self.folder(item))
             part.rename(self.folder(item))
-        except DenoiserError:
+        except Exception as error:
             shutil.rmtree(part, ignore_errors=True)
-            raise
-        except OSError:
-            shutil.rmtree(part, ignore_errors=True)
-            if item not in self:
+            if not isinstance(error, OSError) or item not in self:  # another process may have kept it meanwhile
                 raise
 
     def put_upload(self, data: bytes, name: str) -> str:
@@ -233,6 +229,7 @@ class Store:
                 named = {i for path in kept for i in ID.findall(path.read_text())}
                 wanted = {i for item in named for i in self.lineage(item)}
                 wanted |= {i for item in wanted for i in self.lineage(self.info(item).get("reference"))}
+                wanted |= {i for item in wanted for i in self.lineage(self.info(item).get("crop", {}).get("of"))}
                 size = 0
                 for folder in (self.root / "items").iterdir():
                     fresh = now - folder.stat().st_mtime < 3600

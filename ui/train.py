@@ -63,7 +63,7 @@ LOSSES = {
     "salt_and_pepper": "annealed_l0",
     "text": "l1",
     "watermark": "l1",
-    "bernoulli": "l2",
+    "bernoulli": "masked_l2",
 }
 """What Noise2Noise minimises: the mean of the noisy targets is clean for most noise, for these it is not."""
 FINE_TUNING = 0.25
@@ -104,7 +104,8 @@ def pictures(mine: Jobs, space, form: dict) -> Path | None:
     """Where the pictures lie; None while there are none. What is wrong with what was given stands beside it."""
     st.markdown("##### 2 · Pictures to learn from")
     offered = ["samples", "upload"]
-    offered += ["compare"] if form["preset"] == "one" and space["picture"] else []
+    picture = space["picture"]
+    offered += ["compare"] if form["preset"] == "one" and picture and picture in services.store() else []
     offered += ["folder"] if mine.settings.folders else []
     options = {name: SOURCES[name] for name in offered}
     form["source"] = pick(st.segmented_control, "From", options, form.get("source"), f"source.{len(offered)}")
@@ -276,7 +277,7 @@ def advanced(form: dict):
     with st.expander("Advanced", icon=":material/tune:"):
         a, b, c = st.columns(3)
         answer = {
-            "lr": a.number_input("Learning rate", 1e-6, 1e-1, kept.get("lr", rate), format="%.1e", key=f"{key}.lr"),
+            "lr": a.number_input("Learning rate", 1e-6, 1e-1, kept.get("lr", rate), rate / 4, "%.1e", key=f"{key}.lr"),
             "crop": b.number_input(
                 "Crop (pixels)", 32, 512, kept.get("crop", given.data.crop[0]), 32, key=f"{key}.crop"
             ),
@@ -390,9 +391,10 @@ def summary(mine: Jobs, form: dict, advanced: dict, folder: Path | None):
     memory = price.bytes + min(3 * found.pixels, folders.available_memory() // 2)
     free = folders.available_memory()
     what = {"pairs": "pairs", "noisy": "pictures", "one": "parts of the picture", "described": "clean pictures"}
-    st.markdown(
-        f"**{found.examples} {what[form['preset']]}** of {found.scenes} scenes, {found.pixels / 1e6:.1f} megapixels."
-    )
+    scenes, kept = f"{found.scenes} scenes, {found.pixels / 1e6:.1f} megapixels.", ""
+    if found.held_back:
+        kept = f" {found.held_back} held back, to see how good it gets."
+    st.markdown(f"**{found.examples} {what[form['preset']]}** of {scenes}{kept}")
     if found.scenes == 1:
         st.warning("All of one scene: nothing can be held back, so nobody will see how good it gets.")
     if found.problems:

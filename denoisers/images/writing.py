@@ -123,7 +123,7 @@ def safe_name(name: str) -> str:
     name = "".join(c for c in name if unicodedata.category(c)[0] != "C" and c not in "<>:\"'`|?*&")
     name = " ".join(name.split()).rstrip(". ")
     stem, dot, suffix = name.rpartition(".")
-    if not dot or len(suffix) > 8:
+    if not dot or len(suffix) > 11:  # safetensors
         stem, suffix = name, ""
     suffix = dot * bool(suffix) + suffix
     stem = stem.strip(". ")[: MAX_NAME - len(suffix)]

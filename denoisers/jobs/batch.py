@@ -80,7 +80,7 @@ def open_source(path):
 
 def working_folder(output: Path) -> Path:
     """Where results come while a batch works: of a zip, a folder beside it that goes when it is packed."""
-    return output.with_name(f"{output.name}.unpacked") if output.suffix == ".zip" else output
+    return output.with_name(f"{output.name}.unpacked") if output.suffix.lower() == ".zip" else output
 
 
 def check_same(output: Path, found: str | None, call: dict):
@@ -96,7 +96,7 @@ def check_packed(output: Path, call: dict, names: list[str]):
         check_same(output, packed.read(CALL).decode() if CALL in inside else None, call)
         rows = csv.DictReader(io.StringIO(packed.read("results.csv").decode()))
         known = {row["picture"] for row in rows}
-    if lacking := len(set(names) - known):
+    if lacking := len(set(map(written, names)) - known):
         raise DataError(f"'{output}' is packed already, without {lacking} of the pictures. Name another output.")
 
 
@@ -116,7 +116,7 @@ class Table:
     def write(self, row: dict):
         line = io.StringIO()
         csv.DictWriter(line, self.columns, extrasaction="ignore", lineterminator="\n").writerow(row)
-        self.file.write(line.getvalue())
+        self.file.write(written(line.getvalue()))
         self.file.flush()
         os.fsync(self.file.fileno())
 
@@ -127,19 +127,39 @@ class Table:
         self.rows.append(row)
 
 
+def written(name: str) -> str:
+    """A name as it stands in the table: what is no text in it as \\udcXX."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def stem(name: str) -> str:
     return os.path.splitext(name)[0]
 
 
-def scores(noisy, restored, references, name: str) -> dict:
-    """A row's scores against the reference of the same name, whatever its file type; none without references."""
+def top(names) -> int:
+    """Length of the folder that all names begin with, as those in the zip of a folder do; 0 if there is none."""
+    first = names[0].partition("/")[0] + "/"
+    return len(first) if all(name.startswith(first) for name in names) else 0
+
+
+def partners(names, references) -> dict[str, str]:
+    """Names -> the reference of the same name, whatever its file type; without the folder that all of one side are in
+    where the whole name has none."""
+    found = {}
+    for a, b in ((0, 0), (top(names), top(references))):
+        by_stem = {stem(other[b:]): other for other in reversed(references)}
+        found = {name: by_stem[stem(name[a:])] for name in names if stem(name[a:]) in by_stem} | found
+    return found
+
+
+def scores(noisy, restored, references, name: str | None) -> dict:
+    """A row's scores against a reference, by its name; none without references."""
     if references is None:
         return {}
-    partner = next((other for other in references.names if stem(other) == stem(name)), None)
-    if partner is None:
+    if name is None:
         return {"error": "denoised, not scored: no reference has this name"}
     try:
-        clean = references.read(partner).pixels
+        clean = references.read(name).pixels
         found = {"psnr_before": psnr(noisy, clean), "psnr": psnr(restored, clean), "ssim": ssim(restored, clean)}
     except ImageError as error:
         return {"error": f"denoised, not scored: {error}"}
@@ -169,6 +189,7 @@ def batch(source, output, denoiser: str, params: dict, *, weights=None, device="
         raise DataError(f"'{output}' lies within '{source}': its results would be denoised again. Name another.")
     pictures = open_source(source)
     references = open_source(reference) if reference else None
+    partner = partners(pictures.names, references.names) if references else {}
     total = len(pictures.names)
     model = load(denoiser, weights, device)
     call = {"denoiser": denoiser, "params": model.spec.resolve(params), "scored": references is not None}
@@ -185,12 +206,12 @@ def batch(source, output, denoiser: str, params: dict, *, weights=None, device="
     else:
         write_atomically(folder / CALL, lambda part: part.write_text(json.dumps(call, indent=2)))
     known = {row["picture"] for row in table.rows}
-    left = [name for name in pictures.names if name not in known]
+    left = [name for name in pictures.names if written(name) not in known]
     before, began = sum(float(row["seconds"] or 0) for row in table.rows), time.monotonic()
     events.write("start", done=total - len(left), total=total, device=model.device)
     with stopped_by_signals(stop):
         for count, name in enumerate(left, 1):
-            row = {"picture": name}
+            row = {"picture": written(name)}
             started = time.monotonic()
             try:
                 picture = pictures.read(name)
@@ -202,11 +223,11 @@ def batch(source, output, denoiser: str, params: dict, *, weights=None, device="
                 data = encode(result.image, suffix, like=picture, bits=depth(picture, name), **quality)
                 if result.params.get("sigma") is not None:
                     row["sigma_of_255"] = round(255 * result.params["sigma"], 2)
-                target = folder / name
+                target = folder / written(name)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 write_atomically(target, lambda part, data=data: part.write_bytes(data))
-                row["result"] = name
-                row |= scores(picture.pixels, result.image, references, name)
+                row["result"] = written(name)
+                row |= scores(picture.pixels, result.image, references, partner.get(name))
             except Cancelled:
                 break
             except DenoiserError as error:
@@ -220,7 +241,7 @@ def batch(source, output, denoiser: str, params: dict, *, weights=None, device="
             events.write("picture", name=name, done=done, total=total, seconds=round(before + seconds, 1), **rate)
             if stop.is_set():
                 break
-    done = {row["picture"] for row in table.rows}.intersection(pictures.names)
+    done = {row["picture"] for row in table.rows}.intersection(map(written, pictures.names))
     finished = len(done) == total
     failed = [row for row in table.rows if not row.get("result")]
     if finished and len(failed) == len(table.rows):

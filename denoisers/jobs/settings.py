@@ -140,7 +140,7 @@ def from_environment() -> Settings:
     gpus = value("_GPUS", None)
     try:
         return Settings(
-            root=Path(value("_DIR", Path(os.environ.get("GRAINWISE_DATA", "data")) / "jobs")).resolve(),
+            root=Path(value("_DIR", Path(os.environ.get("GRAINWISE_DATA") or "data") / "jobs")).resolve(),
             who=value("", "local"),
             folders=tuple(Path(p).resolve() for p in value("_FOLDERS", "").split(os.pathsep) if p),
             cpu=int(value("_CPU", 1)),

@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import tempfile
+import unicodedata
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -195,7 +196,9 @@ def _groups(describe, folder, paths) -> list[list[Shot]]:
     groups = defaultdict(list)
     for path in sorted(paths):
         if shot := describe(folder, path):
-            groups[shot.group].append(shot)
+            # Macs write an accent as a letter of its own, others do not.
+            name = tuple(unicodedata.normalize("NFC", part) if isinstance(part, str) else part for part in shot.group)
+            groups[name].append(shot)
     return list(groups.values())
 
 

@@ -30,6 +30,7 @@ from ..errors import DenoiserError, WeightsError
 from .companions import arguments
 from .data import Crops
 from .descent import Descent
+from .folders import first as told
 from .objectives import OBJECTIVES
 from .recipe import Recipe, parse
 from .sources import open_data
@@ -133,13 +134,19 @@ class Team:
 def begun(recipe: Recipe, run: Path, device: str) -> Recipe:
     """A recipe on a device, but with the network of the size that the run began with, maybe on another device.
 
-    Raises DenoiserError: the run trains a network that is not this recipe's.
+    Raises DenoiserError: the run trains another network than this recipe's, or on something else.
     """
-    network = parse(json.loads((run / "recipe.json").read_text())).network
-    sizes = [recipe.on(kind).model_dump(mode="json")["network"] for kind in ("cpu", "cuda")]
-    if network not in sizes:
+    kept = parse(json.loads((run / "recipe.json").read_text()))
+    before, now = (facts.model_dump(mode="json") for facts in (kept, recipe))
+    if kept.network not in [recipe.on(kind).model_dump(mode="json")["network"] for kind in ("cpu", "cuda")]:
         raise DenoiserError(f"{run} holds a training of another network than the recipe's: name another folder.")
-    return recipe.on(device).model_copy(update={"network": network})
+    for facts in (before, now):
+        facts["data"] = [facts["data"][folders] for folders in ("clean", "pairs", "noisy_pairs", "noisy")]
+    if other := [part for part in ("data", "noise", "objective", "start") if before[part] != now[part]]:
+        raise DenoiserError(
+            f"{run} holds a training with another {' and '.join(other)} than the recipe's: name another folder."
+        )
+    return recipe.on(device).model_copy(update={"network": kept.network})
 
 
 def train(
@@ -210,6 +217,10 @@ def train(
     sources, held_back, problems = open_data(recipe, data, cache=run)
     for problem in problems:
         events.write("problem", path=str(problem.path), reason=problem.reason)
+    if first:
+        count = sum(len(source.pictures) for source, _ in sources)
+        said = f"{count} pictures to train on, {len(held_back)} held back to validate with."
+        print(f"{said}{f' Left out:{told(problems)}' if problems else ''}", file=sys.stderr)
     d = recipe.data
     makers = 2 if kind == "cpu" else max(2, (os.cpu_count() or 2) // team.world - 1)  # a GPU leaves the cores to them
     crops = Crops(

@@ -39,8 +39,8 @@ class Data(Part):
     """Share of the crops of which one channel stands in all three, as grey pictures do: to a blind network for colour
     their noise is none at all unless it has met it."""
     shrink: float = Field(1, gt=0, le=1)
-    """Clean pictures are made smaller by a factor drawn from [shrink, 1] before noise is put on a crop, so that few
-    pictures show finer detail, and more of it; not those with ``copies``."""
+    """Clean pictures are made smaller before noise is put on a crop, by a factor drawn from [shrink, 1] each time: so a
+    few serve as more. Not those with ``copies``."""
     copies: int = Field(0, ge=0)
     """0: fresh noise on every crop. n: n fixed noisy copies of each clean picture, as if photographed."""
     crop: list[Annotated[int, Field(gt=0)]] = Field([96], min_length=1)
@@ -68,8 +68,10 @@ class Noise(Part):
             raise ValueError(f"there is no noise model {self.model!r}; there is {', '.join(MODELS)}")
         if not 0 <= self.low <= self.high or (self.model == "camera" and self.low == 0):
             raise ValueError("the levels must rise from low to high, low at least 0, for camera noise above 0")
-        if self.model in SHARES and self.high > 1:
+        if self.model in SHARES and max(self.high, self.validation or 0) > 1:
             raise ValueError(f"a level of {self.model} is a share, 1 at most")
+        if self.validation is not None and (self.validation < 0 or (self.model == "camera" and self.validation == 0)):
+            raise ValueError("the validation's level must be at least 0, for camera noise above 0")
         return self
 
 
@@ -97,13 +99,13 @@ class Optimiser(Part):
 
 
 class Schedule(Part):
-    steps: int = 200_000
+    steps: int = Field(200_000, ge=1)
     warmup: int = 200
     shape: Literal["cosine", "step", "constant"] = "cosine"
     milestones: list[float] = [0.5, 0.75, 0.9]
     """For "step": shares of the training after which the rate is multiplied by ``factor``."""
     factor: float = 0.5
-    validate_every: int = 500
+    validate_every: int = Field(500, ge=1)
 
 
 class Gpu(Part):

@@ -14,6 +14,9 @@ from . import folders
 from .data import Made, Photographed, as_colour, deviation, to_float
 from .recipe import Recipe
 
+FOLLOW_BRIGHTNESS = ("poisson", "poisson_gaussian", "speckle")
+"""Noise models whose deviation on a crop is not that on its picture."""
+
 
 def library_level(model: str, level: float) -> float:
     """A recipe's level in the library's unit: it stands there of 255, unless it is a share."""
@@ -44,6 +47,8 @@ def noise_maker(noise, level: float | None = None):
             noisy = clean * mask
         else:
             noisy = MODELS[noise.model](clean, at, rng)
+        if whole is not None and noise.model in FOLLOW_BRIGHTNESS:
+            return noisy, float((MODELS[noise.model](whole, at, rng) - whole).std()), mask
         return noisy, float((noisy - clean).std()), mask
 
     return make

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from ..errors import DataError
@@ -20,10 +21,11 @@ FINDERS = {
 
 @dataclass(frozen=True)
 class Survey:
-    """Examples that can be trained with, the ``scenes`` they show, their ``layouts`` (naming schemes) and the pixels of
-    all their files; ``problems`` names every other file, and says what is wrong with it."""
+    """Examples that can be trained with, how many of them are held back to validate, the ``scenes`` they show, their
+    ``layouts`` (naming schemes) and the pixels of all their files; ``problems`` names every other file, and why."""
 
     examples: int
+    held_back: int
     scenes: int
     layouts: Counter
     pixels: int
@@ -36,22 +38,26 @@ def survey(recipe: Recipe, data) -> Survey:
     Raises DataError that names the first few problems: a folder is missing or holds nothing of the kind, or no picture
     is whole and as large as a crop.
     """
-    good, problems, layouts, sizes = [], [], Counter(), {}
+    good, held_back, problems, layouts, sizes = [], set(), [], Counter(), {}
     for entry, find in FINDERS.items():
-        for name in getattr(recipe.data, entry):
-            found = find(Path(data) / name)
+        folders_of = [find(Path(data) / name) for name in getattr(recipe.data, entry)]
+        for found in folders_of:
             problems += found.problems
             layouts += found.layouts
             for example in found:
                 problem = flaw(example, max(recipe.data.crop), sizes)
                 problems.append(problem) if problem else good.append(example)
+        # As `sources.open_data` splits them.
+        for group in [chain(*folders_of)] if entry == "clean" else folders_of:
+            held_back.update(folders.split(group, seed=recipe.seed)[1])
     problems = list(dict.fromkeys(problems))
     if not good:
         listed = folders.first(problems)
         raise DataError(f"None of the pictures can be used; give some that can.{listed}")
     files = {path for example in good for path in (example.noisy, example.target) if path}
     pixels = sum(sizes[path][0] * sizes[path][1] for path in files)
-    return Survey(len(good), len({example.scene for example in good}), layouts, pixels, problems)
+    scenes = {example.scene for example in good}
+    return Survey(len(good), len(held_back.intersection(good)), len(scenes), layouts, pixels, problems)
 
 
 def flaw(example, crop: int, sizes: dict) -> Problem | None:

@@ -404,6 +404,7 @@ def test_less_motion_where_the_system_asks_for_it(browser, address, motion):
         page.wait_for_timeout(1000)
         seen = page.evaluate("[...seen]")
         assert len(seen) == 3 if motion == "reduce" else len(seen) > 3, seen
+        assert page.locator(".auto").is_disabled() == (motion == "reduce")
 
 
 # ---- keyboard, screen reader, full screen ---------------------------------------------------------------------------

@@ -323,6 +323,7 @@ def test_safe_name(name):
         (".png", "picture.png"),
         ("写真\u202egnp.exe", "写真gnp.exe"),
         ("a" * 300 + ".tiff", "a" * 115 + ".tiff"),
+        ("a" * 300 + ".safetensors", "a" * 108 + ".safetensors"),
     ],
 )
 def test_safe_name_examples(name, safe):

@@ -1,8 +1,10 @@
 """The kinds for real: a training and folders of pictures, as jobs and on the command line."""
 
 import csv
+import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from denoisers import images, networks
 from denoisers.__main__ import main
 from denoisers.errors import DataError, DenoiserError, WeightsError
 from denoisers.jobs import NotAllowed, kinds, supervised
+from denoisers.jobs.batch import partners
 
 RECIPE = tomllib.loads("""
 title = "a test"
@@ -156,6 +159,34 @@ def test_damaged_pictures_are_rows_and_the_others_go_on(folder, tmp_path):
     assert "not a picture" in table["0.png"]["error"] and table["deep/1.png"]["error"]
     assert "no reference" in table["2.png"]["error"] and table["2.png"]["psnr"] == ""
     assert table["4.png"]["psnr"] and not (tmp_path / "out" / "0.png").exists()
+
+
+def test_zipped_folders_are_partners_for_all_their_own_names(folder, tmp_path):
+    for name in ("noisy", "clean"):
+        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as archive:
+            for path in (folder / name).rglob("*.png"):
+                archive.write(path, path.relative_to(folder))
+    words = ["batch", str(tmp_path / "noisy.zip"), "-o", str(tmp_path / "OUT.ZIP"), "-d", "wavelet"]
+    assert main([*words, "--reference", str(tmp_path / "clean.zip")]) == 0
+    with zipfile.ZipFile(tmp_path / "OUT.ZIP") as archive:
+        table = list(csv.DictReader(io.StringIO(archive.read("results.csv").decode())))
+    assert len(table) == 12 and all(row["psnr"] and row["picture"].startswith("noisy/") for row in table)
+
+
+def test_partners_by_their_whole_names_come_first():
+    assert partners(["a/1.png", "a/2.png"], ["a/1.jpg", "b/1.jpg"]) == {"a/1.png": "a/1.jpg"}
+    assert partners(["n/1.png", "n/x/2.png"], ["1.png", "x/2.tif"]) == {"n/1.png": "1.png", "n/x/2.png": "x/2.tif"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
+def test_a_file_name_that_is_no_text_is_a_row_like_others(folder, tmp_path):
+    shutil.copy(folder / "noisy/0.png", os.path.join(os.fsencode(folder / "noisy"), b"caf\xe9.png"))
+    words = ["batch", str(folder / "noisy"), "-o", str(tmp_path / "out.zip"), "-d", "wavelet"]
+    assert main(words) == 0 == main(words)
+    with zipfile.ZipFile(tmp_path / "out.zip") as archive:
+        table = list(csv.DictReader(io.StringIO(archive.read("results.csv").decode())))
+        assert len(table) == 13 and all(row["result"] in archive.namelist() for row in table)
+    assert "caf\\udce9.png" in {row["picture"] for row in table}
 
 
 def test_another_call_does_not_pass_for_a_finished_one(folder, tmp_path, capsys):

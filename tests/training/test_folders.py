@@ -164,6 +164,11 @@ def test_scenes_of_numbered_crops_and_of_mere_numbers(tmp_path):
     assert len({e.scene for e in folders.pairs(tmp_path)}) == 6
 
 
+def test_an_accent_is_the_same_however_it_is_written(tmp_path):
+    save(tmp_path, "noisy/cafe\u0301.png", "clean/caf\u00e9.png")
+    assert len(folders.pairs(tmp_path)) == 1
+
+
 def test_noisy_pairs_of_ones_own(tmp_path):
     save(tmp_path, "tree/1.png", "tree/2.png", "tree/3.png", "car/a.jpg", "car/clean.jpg")
     save(

@@ -148,6 +148,15 @@ def test_a_run_begun_with_another_optimiser_goes_on(tmp_path, folder):
     assert events(run, "end")[-1]["step"] == 4
 
 
+def test_a_run_does_not_go_on_with_another_noise(tmp_path, folder, capsys):
+    facts = recipe.load(tiny(tmp_path, steps=1))
+    loop.train(facts, folder, tmp_path / "run", threads=1)
+    assert "pictures to train on, " in capsys.readouterr().err
+    other = facts.model_copy(update={"noise": recipe.Noise(model="poisson")})
+    with pytest.raises(DenoiserError, match="another noise than the recipe's"):
+        loop.train(other, folder, tmp_path / "run", threads=1, resume=True)
+
+
 def test_a_run_folder_is_not_overwritten(tmp_path, folder):
     facts = recipe.load(tiny(tmp_path, steps=1))
     loop.train(facts, folder, tmp_path / "run", threads=1)
@@ -322,6 +331,10 @@ RECIPE = "title = 'x'\nmethod = 'drunet'\ntag = 'x'\nnetwork = {architecture = '
         (RECIPE + "data = {crop = []}", r"data\.crop"),
         (RECIPE + "data = {crop = [0]}", r"data\.crop"),
         (RECIPE + "data = {}\nnoise = {model = 'text', low = 10, high = 50}", "a share, 1 at most"),
+        (RECIPE + "data = {}\nnoise = {model = 'text', low = 0, high = 0.5, validation = 25}", "a share, 1 at most"),
+        (RECIPE + "data = {}\nnoise = {validation = -1}", "at least 0"),
+        (RECIPE + "data = {}\nschedule = {steps = 0}", "schedule.steps"),
+        (RECIPE + "data = {}\nschedule = {validate_every = 0}", "schedule.validate_every"),
         (RECIPE + "data = {noisy = ['x']}", "noise2same"),
         (RECIPE + "data = {}\nobjective = {loss = 'masked_l2'}", "bernoulli"),
         (

@@ -49,6 +49,24 @@ def test_a_file_that_is_no_benchmark_is_told(tmp_path, monkeypatch):
     assert "holds no results" in page.error[0].value and not page.exception
 
 
+@pytest.mark.parametrize("text", [None, "{}"])
+def test_first_choices_are_ours_where_the_results_named_cannot_be_read(tmp_path, monkeypatch, text):
+    ours = services.ranking(white=False)
+    services.ranking.cache_clear()
+    if text:
+        (tmp_path / "r.json").write_text(text)
+    monkeypatch.setenv("GRAINWISE_BENCHMARK", str(tmp_path / "r.json"))
+    assert services.ranking(white=False) == ours and len(services.first_choices()) == 3
+    services.ranking.cache_clear()
+
+
+def test_results_of_more_pictures_than_the_page_offers_are_shown(with_jobs, results, tmp_path, monkeypatch):
+    facts = json.loads(results.read_text()) | {"pictures": 2000, "crop": 20000}
+    (tmp_path / "r.json").write_text(json.dumps(facts))
+    monkeypatch.setenv("GRAINWISE_BENCHMARK", str(tmp_path / "r.json"))
+    assert not AppTest.from_file(str(PAGE), default_timeout=60).run().exception
+
+
 def test_files_of_other_installations_and_empty_ones_are_shown(results, tmp_path, monkeypatch):
     facts = json.loads(results.read_text()) | {"crop": 8}
     facts["rows"] = [row | {"model": row["model"].replace("tv", "of_the_future")} for row in facts["rows"]]

@@ -4,6 +4,7 @@ The viewer and the paste helper are drawn by the browser's own scripts, and prog
 are for tests/browser. Here every redraw is a run of the page.
 """
 
+import hashlib
 import json
 import threading
 import time
@@ -492,7 +493,16 @@ def test_own_weights_become_a_choice_and_run(page, tmp_path):
     (run,) = state(page)["runs"].values()
     assert "mine.safetensors" in run["title"]
     (item,) = compare.finished(page.session_state["workspace"])
-    assert services.recipe(item)["weights"] == "mine.safetensors"
+    recipe = services.recipe(item)
+    assert recipe["weights"] == "mine.safetensors"
+    assert recipe["weights_sha256"] == hashlib.sha256((tmp_path / "mine.safetensors").read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(("bits", "kind"), [(8, "png"), (16, "png16")])
+def test_a_result_is_saved_with_the_bits_of_the_photo(noisy, bits, kind):
+    page = upload(opened(), denoisers.images.encode(noisy[:48, :64], "PNG", bits=bits))
+    page = until_idle(press(choose(page, "wavelet"), "Denoise with 1"))
+    assert next(s for s in page.selectbox if s.label == "As").value == kind
 
 
 def test_a_file_that_is_no_weights_is_explained(page):

@@ -167,6 +167,26 @@ def test_what_a_result_was_made_from_stays_with_it(store, photo):
     assert clean in store and noisy in store and result in store and stray not in store
 
 
+def test_what_a_part_was_cut_from_stays_with_its_result(store):
+    items = dict(clean={}, whole={"clean": digest("clean")}, part={"crop": {"of": digest("whole")}})
+    for name, facts in (items | {"result": {"picture": digest("part")}}).items():
+        store.put(digest(name), facts, np.zeros((1, 1, 3), np.uint8))
+        os.utime(store.folder(digest(name)), (time.time() - 7200,) * 2)
+    store.save_workspace(store.new_workspace(), {"runs": {digest("result"): {}}})
+    store.sweep()
+    assert all(digest(name) in store for name in items)
+
+
+def test_a_part_that_fails_to_be_written_leaves_nothing(store):
+    def fails(part):
+        (part / "blob").write_bytes(b"half")
+        raise IndexError("of whatever made it")
+
+    with pytest.raises(IndexError):
+        store.keep(digest("x"), fails)
+    assert not list((store.root / "parts").iterdir())
+
+
 def test_the_clean_partner_of_a_part_stays_with_its_fit(store):
     items = dict(crop={}, partner={}, fit={"picture": digest("crop"), "reference": digest("partner")})
     for name, facts in items.items():

@@ -160,6 +160,13 @@ def test_a_training_begins_with_weights_for_its_noise():
         assert train.beginning(form | {"method": method, "noise": noise}) == start
 
 
+def test_noise2noise_on_missing_pixels_looks_at_those_that_are_there_alone():
+    """The mean of the targets, which l2 would learn, is darker than the picture."""
+    form = {"preset": "described", "method": "noise2noise", "noise": "bernoulli", "size": "Full", "warm": False}
+    what = train.recipe(form | {"tag": "x", "levels": {"True": [40, 40]}}, {"lr": 1e-4, "crop": 64, "batch": 2}, 9)
+    assert what.objective == recipe.Objective(name="noise2noise", loss="masked_l2")
+
+
 def test_where_jobs_have_a_gpu_the_published_size_can_be_chosen(monkeypatch):
     assert "Published" not in opened().segmented_control(key="train.size.False").options
     monkeypatch.setenv("GRAINWISE_JOBS_GPUS", "0")

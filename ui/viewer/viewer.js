@@ -226,6 +226,8 @@ class Viewer {
     for (const button of this.root.querySelectorAll("[data-signed]"))
       button.setAttribute("aria-pressed", String(Boolean(button.dataset.signed) === signed))
     this.$(".dock.blinker").hidden = mode !== "blink"
+    this.$(".auto").disabled = still()
+    this.$(".auto").title = still() ? "Off, as your system asks for less motion" : ""
     if (mode !== "blink") this.autoBlink(false)
     const [left, right] = [this.shown(this.left), this.shown(this.right)]
     const alone = left.id === right.id
@@ -503,7 +505,6 @@ class Viewer {
     on(".scrub", "change", () => this.change({}))
     on("select.gain", "change", (event) => this.change({ gain: Number(event.target.value) }, `Gain ${event.target.value}`))
     on(".auto", "click", () => {
-      if (still()) return this.say("Automatic blinking is off because your system asks for less motion")
       this.autoBlink(!this.blinking)
       this.render()
     })
