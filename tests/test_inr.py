@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import denoisers.inr.fit as inr_fit
 from denoisers.errors import Cancelled, ParameterError
 from denoisers.inr import BOOK, FAST, Fit, Recipe, Trajectory, es_wmv, fixed, held_out, least, oracle, stop, variance
 from denoisers.methods import inr
@@ -159,6 +160,22 @@ def test_pausing_changes_nothing(small):
     assert whole.trajectory.loss == paused.trajectory.loss
     np.testing.assert_array_equal(whole.look(), paused.look())
     assert run(paused, 25)[-1].iteration == 25
+
+
+@pytest.mark.parametrize("average", ["weights", "outputs"])
+def test_a_fit_that_is_stopped_anywhere_goes_on_as_if_it_had_not_been(small, average, monkeypatch):
+    monkeypatch.setattr(inr_fit, "CHUNK", 1500)
+    recipe = replace(SMALL, steps=20, average=average)
+    whole, polls = Fit(small, recipe), []
+    assert len(list(whole.steps(run=Run(None, lambda: polls.append(0))))) == 20 and len(polls) > 30
+    for at in range(1, len(polls) + 1):
+        stopped, count = Fit(small, recipe), iter(range(1, 10**6))
+        with pytest.raises(Cancelled):
+            list(stopped.steps(run=Run(None, lambda count=count, at=at: next(count) == at)))
+        run(stopped)
+        assert (stopped.trajectory.kept, stopped.trajectory.probed) == (whole.trajectory.kept, whole.trajectory.probed)
+        assert stopped.trajectory.loss == whole.trajectory.loss and stopped.iteration == 20
+        np.testing.assert_array_equal(stopped.trajectory.output(20), whole.trajectory.output(20))
 
 
 def test_a_fit_learns_the_picture_before_the_noise(noisy, astronaut):

@@ -112,5 +112,5 @@ def precision(device: str):
     if device == "cpu":
         return getattr(torch, cpu_precision())
     if device.startswith("cuda"):
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     return torch.float32

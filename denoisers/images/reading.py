@@ -42,6 +42,8 @@ DESCRIPTIVE = {270, 271, 272, 282, 283, 296, 305, 306, 315, 33432, *range(40091,
 FLOAT_RANGES = (1, 255, 65535)
 """Ranges of floating point samples, each with room for noise that was never clipped, so that a noisy picture is read
 as its clean partner is; values that fit none are scaled by their own extremes."""
+NOISE = 0.2
+"""How far such noise goes beyond the range on average, at most, as a share of it."""
 
 SPACES = {b"RGB ": 3, b"GRAY": 1, b"CMYK": 4}
 RELATIVE_COLORIMETRIC, BLACK_POINT, NO_OPTIMISE = 1, 0x2000, 0x0100
@@ -257,6 +259,13 @@ def _tiff(data: bytes, name: str, notes: list[str]) -> tuple[np.ndarray, bytes |
     return array, icc, data, upright
 
 
+def _within(samples: np.ndarray, top: float) -> bool:
+    """Whether samples fill 0 to ``top``, but for noise."""
+    beyond = np.maximum(-samples, samples - top)
+    beyond = beyond[beyond > 0]
+    return beyond.size == 0 or bool(beyond.max() <= top and beyond.mean() <= NOISE * top)
+
+
 def _deep(array: np.ndarray, page, name: str, notes: list[str]) -> np.ndarray:
     """Samples over 8 bits as uint16 or float32 at full scale, alpha straight."""
     if array.dtype.kind == "f":
@@ -269,7 +278,7 @@ def _deep(array: np.ndarray, page, name: str, notes: list[str]) -> np.ndarray:
         if not np.isfinite((low, high)).all():
             raise ImageError(f"{name} holds values too large for 32-bit floating point. Scale it to 0 to 1.")
         if low < 0 or high > 1:
-            top = next((t for t in FLOAT_RANGES if low >= -t and high <= 2 * t and (t == 1 or high > t / 4)), None)
+            top = next((t for t in FLOAT_RANGES if (t == 1 or high > t / 4) and _within(colours, t)), None)
             if top:
                 colours /= np.float32(top)
                 cut = " and cut there" if low < 0 or high > top else ""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import Cancelled
 from ..images import distinct_channels, to_float
 from ..metrics import psnr
 from ..noise import estimate_sigma
@@ -111,6 +112,7 @@ class Fit:
         seen = distinct_channels(self.image)
         recipe, (height, width, colours) = self.recipe, seen.shape
         self.iteration, self.diverged, self.trajectory, self.memory = 0, False, Trajectory(), {}
+        self.unseen = False  # an iteration was done, but not all that is looked at after it
         self.rng = np.random.default_rng(recipe.seed)
         y, x = np.indices((height, width)).reshape(2, -1)
         places = np.stack([2 * x - width + 1, 2 * y - height + 1], 1) / (max(height, width, SIDE) - 1)
@@ -143,24 +145,27 @@ class Fit:
         """Fit up to iteration ``until``, the recipe's ``steps`` by default: one State an iteration.
 
         Leave the loop to pause, ask again to go on, further than at first if you like: the learning rate then falls
-        towards the new end. Ends early when the fit diverges. Raises Cancelled, and may go on even then.
+        towards the new end. Ends early when the fit diverges. Raises Cancelled, and may go on even then: what it was
+        doing is done again.
         """
         until, run = until or self.recipe.steps, run or Run()
-        while self.iteration < until and not self.diverged:
-            loss = self._step(until, run)
-            self.trajectory.loss.append(loss)
-            last = self.iteration == until
+        while (self.iteration < until or self.unseen) and not self.diverged:
+            if not self.unseen:
+                self.trajectory.loss.append(self._step(until, run))
+                self.unseen = True
+            loss, last = self.trajectory.loss[-1], self.iteration == until
             self.diverged = self._diverges()
             if self.diverged:
                 yield State(self.iteration, loss)
                 return
             held_out = mse = score = None
-            if self.iteration % PROBE_EVERY == 1 or last:
+            if (self.iteration % PROBE_EVERY == 1 or last) and self.trajectory.probed[-1:] != [self.iteration]:
                 held_out = self._probe(run)
             if self.iteration >= self._next_kept() or last:
                 mse, score = self.keep(run)
             elif self.outputs.decay and self.iteration % AVERAGE_EVERY == 0:
                 self._average_outputs(run)
+            self.unseen = False
             yield State(self.iteration, loss, held_out, mse, score)
 
     def keep(self, run: Run | None = None):
@@ -244,22 +249,27 @@ class Fit:
         ]
 
     def _batch(self, progress):
-        """The pixels of a step. On a lattice few are enough at first, when every step is large."""
-        import torch
-
+        """The phases of the lattice that a step sees. Few are enough at first, when every step is large."""
         phases = []
         for _ in range(min(PHASES, len(self.phases)) if progress >= FEW_UNTIL else 1):
             if not self.queue:
                 self.queue = [self.phases[k] for k in self.rng.permutation(len(self.phases))]
             phases.append(self.queue.pop())
-        return torch.cat(phases)
+        return phases
 
     def _step(self, until, run):
-        batch = self._batch(self.iteration / until)
+        import torch
+
+        phases = self._batch(self.iteration / until)
+        batch = torch.cat(phases)
         self.network.zero_grad()
         total, count = 0.0, batch.numel() * self.target.shape[1]
         for pixels in batch.split(CHUNK):
-            run.poll()
+            try:
+                run.poll()
+            except Cancelled:
+                self.queue += reversed(phases)
+                raise
             error = (self.network(self.places[pixels]) - self.target[pixels]).square().sum() / count
             error.backward()
             total += error.item()

@@ -272,6 +272,16 @@ def test_a_float_tiff_with_unclipped_noise_is_read_as_its_clean_partner_is(top):
     assert f"were read as of 0 to {top} and cut there" in back.notes[0]
 
 
+@pytest.mark.parametrize(("low", "high"), [(0, 500), (-1, 1), (0, 1.9), (0, 120000), (0, 4095), (0, 3)])
+def test_a_float_tiff_of_another_range_loses_nothing(low, high):
+    values = np.linspace(low, high, 1000, dtype=np.float32).reshape(20, 50)
+    out = io.BytesIO()
+    tifffile.imwrite(out, values)
+    back = read(out.getvalue())
+    np.testing.assert_allclose(back.pixels[..., 0], (values - low) / (high - low), atol=1e-6)
+    assert "were scaled" in back.notes[0]
+
+
 def test_the_alpha_of_a_float_tiff_is_not_scaled_with_its_colours():
     array = np.random.default_rng(0).random((5, 6, 4), np.float32) * 255
     array[..., 3] = np.linspace(-0.1, 1.1, 6)

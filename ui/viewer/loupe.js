@@ -62,6 +62,7 @@ class Loupe {
     if (!tile) {
       tile = new Image()
       tile.onload = () => this.draw()
+      tile.onerror = () => this.tiles.delete(address) // to be asked for again
       tile.src = address
     }
     this.tiles.delete(address)
