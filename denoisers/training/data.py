@@ -9,7 +9,6 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from ..images import is_grey
 from ..methods.noise2same import moments
@@ -48,9 +47,6 @@ class Photographed:
         standardise: see ``recipe.Data``.
     """
 
-    shrink = 1.0
-    """Photographed noise is that of its own pixels."""
-
     def __init__(self, pictures, sigmas, standardise: bool = False):
         self.pictures, self.sigmas = pictures, sigmas
         self.grey = [is_grey(p[0]) for p in pictures]
@@ -72,11 +68,11 @@ class Photographed:
 class Made:
     """Crops of clean pictures with fresh noise; the target is the clean crop, or a second noisy one (Noise2Noise).
 
-    ``noise(clean, rng, whole)`` -> (noisy, sigma, mask), see ``sources.noise_maker``; ``shrink`` see ``recipe.Data``.
+    ``noise(clean, rng, whole)`` -> (noisy, sigma, mask), see ``sources.noise_maker``.
     """
 
-    def __init__(self, pictures, noise, noisy_target: bool = False, shrink: float = 1.0):
-        self.pictures, self.noise, self.noisy_target, self.shrink = pictures, noise, noisy_target, shrink
+    def __init__(self, pictures, noise, noisy_target: bool = False):
+        self.pictures, self.noise, self.noisy_target = pictures, noise, noisy_target
         self.grey = [is_grey(p) for p in pictures]
         self.areas = [p.shape[0] * p.shape[1] for p in pictures]
         self.sides = [min(p.shape[:2]) for p in pictures]
@@ -101,15 +97,6 @@ def stacked(crops) -> torch.Tensor | None:
 def as_colour(picture) -> np.ndarray:
     """One channel three times; three as they are."""
     return np.repeat(picture, 3 // picture.shape[-1], -1)
-
-
-def resized(picture, side: int) -> np.ndarray:
-    """side x side, by bicubic interpolation against aliases; as it is if it has that size."""
-    if len(picture) == side:
-        return picture
-    tensor = torch.from_numpy(picture).permute(2, 0, 1)[None]
-    small = functional.interpolate(tensor, (side, side), mode="bicubic", antialias=True).clamp_(0, 1)
-    return small[0].permute(1, 2, 0).numpy()
 
 
 def deviation(noisy, target) -> float:
@@ -158,11 +145,10 @@ class Crops:
         areas = np.array([a if s >= side else 0 for a, s in zip(source.areas, source.sides, strict=True)], float)
         k = rng.choice(len(areas), p=areas / areas.sum())
         position, turns, mirror = rng.random(2), rng.integers(4), rng.integers(2)
-        large = side if source.shrink == 1 else min(round(side / rng.uniform(source.shrink, 1)), source.sides[k])
 
         def window(convert, picture):
-            y, x = (int(f * (n - large + 1)) for f, n in zip(position, picture.shape[:2], strict=True))
-            patch = np.rot90(resized(convert(picture[y : y + large, x : x + large]), side), turns)
+            y, x = (int(f * (n - side + 1)) for f, n in zip(position, picture.shape[:2], strict=True))
+            patch = np.rot90(convert(picture[y : y + side, x : x + side]), turns)
             return np.ascontiguousarray(patch[:, ::-1] if mirror else patch)
 
         noisy, target, sigma, clean, mask = source.crop(k, window, rng)

@@ -38,9 +38,6 @@ class Data(Part):
     grey: float = Field(0, ge=0, le=1)
     """Share of the crops of which one channel stands in all three, as grey pictures do: to a blind network for colour
     their noise is none at all unless it has met it."""
-    shrink: float = Field(1, gt=0, le=1)
-    """Clean pictures are made smaller before noise is put on a crop, by a factor drawn from [shrink, 1] each time: so a
-    few serve as more. Not those with ``copies``."""
     copies: int = Field(0, ge=0)
     """0: fresh noise on every crop. n: n fixed noisy copies of each clean picture, as if photographed."""
     crop: list[Annotated[int, Field(gt=0)]] = Field([96], min_length=1)

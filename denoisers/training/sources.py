@@ -101,7 +101,7 @@ def open_data(recipe: Recipe, data, cache=None):
             noisy = copies(pictures, make, recipe)
             source = Photographed(noisy, [deviation(one, clean) for one, _, clean in noisy], d.standardise)
         else:
-            source = Made(pictures, make, recipe.objective.name == "noise2noise", d.shrink)
+            source = Made(pictures, make, recipe.objective.name == "noise2noise")
         sources.append((source, d.made_share if photographed else 1.0))
         level = (noise.low + noise.high) / 2 if noise.validation is None else noise.validation
         at = noise_maker(noise, level)

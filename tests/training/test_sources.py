@@ -87,19 +87,6 @@ def test_noise_that_follows_brightness_is_told_as_that_of_the_whole_picture(mode
     np.testing.assert_allclose(told, np.std(add_noise(whole, model, 25 / 255, clip=False) - whole), rtol=0.1)
 
 
-def test_crops_of_clean_pictures_show_more_of_them_where_they_are_made_smaller(tmp_path):
-    (tmp_path / "clean").mkdir()
-    ramp = np.tile(np.arange(200, dtype=np.uint8)[:, None], (1, 200))
-    for i in range(2):
-        Image.fromarray(ramp).save(tmp_path / f"clean/{i}.png")
-    for shrink, low, high in ((1, 31, 31), (0.5, 35, 63)):
-        given = facts(clean=["clean"], shrink=shrink).model_copy(update={"noise": recipe.Noise(high=0)})
-        batch = Crops(sources.open_data(given, tmp_path)[0], [32], 12)(0)
-        assert batch.clean.shape == (12, 3, 32, 32) and torch.equal(batch.noisy, batch.clean)
-        shown = 255 * (batch.clean.flatten(1).max(1).values - batch.clean.flatten(1).min(1).values)
-        assert low - 1 <= shown.mean() <= high + 1 and shown.max() <= high + 1
-
-
 def test_two_noisy_copies_are_grey_together(folder):
     data = facts(clean=["pairs/clean"]).model_copy(
         update={
