@@ -81,6 +81,21 @@ def test_any_size_comes_back_at_its_own_size(name, height, width, channels, dtyp
     assert np.isfinite(image).all()
 
 
+@pytest.mark.parametrize("name", [n for n in NAMES if "self_ensemble" in asked(n, self_ensemble=True)])
+def test_a_self_ensemble_treats_all_orientations_alike(name, noisy):
+    """A turned or mirrored picture gives the turned or mirrored answer; a network alone does not."""
+    model, picture, seen = denoisers.load(name, device="cpu"), noisy[:40, :56], []
+    settings = asked(name, sigma=0.1, temperature=0)
+    answer = model.denoise(picture, self_ensemble=True, on_progress=lambda f, _: seen.append(f), **settings).image
+    assert seen == sorted(seen) and seen[-1] == 1.0
+    for change in (np.rot90, np.fliplr, lambda x: x.transpose(1, 0, 2)):
+        changed = model.denoise(np.ascontiguousarray(change(picture)), self_ensemble=True, **settings).image
+        np.testing.assert_allclose(changed, change(answer), atol=1 / 510)
+    alone = [model.denoise(given, **settings).image for given in (picture, np.fliplr(picture))]
+    assert np.abs(alone[0] - np.fliplr(alone[1])).max() > 1 / 255
+    np.testing.assert_allclose(answer, alone[0], atol=0.2)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_no_strength_returns_the_picture(name, noisy):
     image = denoisers.load(name, device="cpu").denoise(noisy, **asked(name, sigma=0.1, strength=0)).image

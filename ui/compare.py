@@ -269,7 +269,8 @@ def describe_run(spec, run: dict) -> str:
         if value != param.default:
             shown = param.shown(value)
             shown = f"{shown:.3g}" if isinstance(shown, float) else shown
-            changed.append(f"×{shown}" if param.name == "strength" else f"{param.name} {shown}")
+            switched = param.title.lower() if param.kind == "bool" else f"{param.name} {shown}"
+            changed.append(f"×{shown}" if param.name == "strength" else switched)
     return " · ".join([spec.title, ", ".join(changed)]) if changed else spec.title
 
 

@@ -3,6 +3,7 @@
 from ..spec import DenoiserSpec
 from .blend import BLEND
 from .blind import denoise as denoise
+from .self_ensemble import SELF_ENSEMBLE
 
 SPEC = DenoiserSpec(
     name="adnet",
@@ -16,5 +17,5 @@ SPEC = DenoiserSpec(
     needs_weights=True,
     weights_licence="stated with each file",
     cost=8,
-    params=(BLEND,),
+    params=(BLEND, SELF_ENSEMBLE),
 )

@@ -1,8 +1,8 @@
 """The way to run a network that judges the noise for itself."""
 
-from ..engine.network import run_network
 from .blend import blend
+from .self_ensemble import restore
 
 
-def denoise(image, *, strength, run, network, device):
-    return blend(image, run_network(network, image, run, device=device), strength)
+def denoise(image, *, strength, self_ensemble, run, network, device):
+    return blend(image, restore(network, image, run, device=device, self_ensemble=self_ensemble), strength)

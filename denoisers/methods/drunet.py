@@ -4,6 +4,7 @@ import numpy as np
 
 from ..engine.network import run_network
 from ..spec import SIGMA, STRENGTH, DenoiserSpec
+from .self_ensemble import SELF_ENSEMBLE, restore
 
 SPEC = DenoiserSpec(
     name="drunet",
@@ -17,7 +18,7 @@ SPEC = DenoiserSpec(
     needs_weights=True,
     weights_licence="stated with each file",
     cost=4,
-    params=(SIGMA, STRENGTH),
+    params=(SIGMA, STRENGTH, SELF_ENSEMBLE),
 )
 
 
@@ -74,6 +75,8 @@ def sample(image) -> list[np.ndarray]:
     return [image[y : y + SIDE, x : x + SIDE] for y, x in corners]
 
 
-def denoise(image, *, sigma, strength, run, network, device):
+def denoise(image, *, sigma, strength, self_ensemble, run, network, device):
     told = float(sigma * strength)
-    return run_network(network, image, run, device=device, sigma=told) if told > 0 else image
+    if told == 0:
+        return image
+    return restore(network, image, run, device=device, sigma=told, self_ensemble=self_ensemble)

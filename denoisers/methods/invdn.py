@@ -6,6 +6,7 @@ from ..engine.device import precision
 from ..spec import SEED, DenoiserSpec, Param
 from ..studio import Spread, Studio
 from .blend import BLEND, blend
+from .self_ensemble import EIGHT, SELF_ENSEMBLE, turned, turned_back
 
 SPEC = DenoiserSpec(
     name="invdn",
@@ -41,38 +42,22 @@ SPEC = DenoiserSpec(
             step=0.05,
             help="Standard deviation of the draw. 1 as published; 0 is one smooth answer without chance.",
         ),
-        Param(
-            name="self_ensemble",
-            title="Eight orientations",
-            kind="bool",
-            default=False,
-            advanced=True,
-            help="Averages over the picture turned and mirrored, as the authors do: eight times the time.",
-        ),
+        SELF_ENSEMBLE,
         SEED,
     ),
 )
 
 
-def turned(image, quarters: int, mirrored: bool):
-    return np.rot90(image[:, ::-1] if mirrored else image, quarters)
-
-
-def turned_back(image, quarters: int, mirrored: bool):
-    image = np.rot90(image, -quarters)
-    return image[:, ::-1] if mirrored else image
-
-
 def denoise(image, *, strength, samples, temperature, self_ensemble, seed, run, network, device):
     """Returns the mean of all draws, and, where there is more than one, their standard deviation as ``std``."""
     studio = Studio(network, device, precision(device))
-    orientations = [(q, m) for m in (False, True) for q in range(4)] if self_ensemble else [(0, False)]
+    views = EIGHT if self_ensemble else EIGHT[:1]
     generator, spread = np.random.default_rng(seed), Spread()
-    for i, orientation in enumerate(orientations):
-        part = run.part(i / len(orientations), (i + 1) / len(orientations))
+    for i, view in enumerate(views):
+        part = run.part(i / len(views), (i + 1) / len(views))
         analysed = 1 / (1 + samples)
-        analysis = studio.analyse(turned(image, *orientation), part.part(0, analysed))
+        analysis = studio.analyse(turned(image, *view), part.part(0, analysed))
         for picture in studio.draws(analysis, samples, temperature, generator, part.part(analysed, 1)):
-            spread.add(turned_back(picture, *orientation))
+            spread.add(turned_back(picture, *view))
     run.step(1.0)
     return blend(image, spread.mean, strength), {"std": spread.std} if spread.count > 1 else {}

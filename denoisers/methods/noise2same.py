@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ..engine.network import run_network
 from ..spec import DenoiserSpec
 from .blend import BLEND, blend
+from .self_ensemble import SELF_ENSEMBLE, restore
 
 SPEC = DenoiserSpec(
     name="noise2same",
@@ -18,7 +18,7 @@ SPEC = DenoiserSpec(
     needs_weights=True,
     weights_licence="stated with each file",
     cost=3,
-    params=(BLEND,),
+    params=(BLEND, SELF_ENSEMBLE),
 )
 
 
@@ -43,8 +43,8 @@ def moments(image):
     return mean, np.where(std > 0, std, 1).astype(np.float32)
 
 
-def denoise(image, *, strength, run, network, device):
+def denoise(image, *, strength, self_ensemble, run, network, device):
     standardised, mean, std = standardise(image)
-    restored = run_network(network, standardised, run, device=device) * std + mean
+    restored = restore(network, standardised, run, device=device, self_ensemble=self_ensemble) * std + mean
     restored = np.where((image == image[0, 0]).all((0, 1)), image, restored)  # a constant channel has no scale
     return blend(image, restored, strength)

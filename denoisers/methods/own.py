@@ -1,8 +1,8 @@
 """A network from a user's own weight file."""
 
-from ..engine.network import run_network
 from ..spec import SIGMA, DenoiserSpec
 from .blend import BLEND, blend
+from .self_ensemble import SELF_ENSEMBLE, restore
 
 SPEC = DenoiserSpec(
     name="own",
@@ -15,11 +15,12 @@ SPEC = DenoiserSpec(
     needs_weights=True,
     weights_licence="the file's own",
     cost=10,
-    params=(SIGMA, BLEND),
+    params=(SIGMA, BLEND, SELF_ENSEMBLE),
 )
 
 
-def denoise(image, *, sigma, strength, run, network, device):
+def denoise(image, *, sigma, strength, self_ensemble, run, network, device):
     """``sigma`` reaches networks that take a noise level; the others are blind."""
     inputs = {"sigma": float(sigma)} if network.takes_sigma else {}
-    return blend(image, run_network(network, image, run, device=device, **inputs), strength)
+    restored = restore(network, image, run, device=device, self_ensemble=self_ensemble, **inputs)
+    return blend(image, restored, strength)

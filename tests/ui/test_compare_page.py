@@ -509,3 +509,11 @@ def test_a_file_that_is_no_weights_is_explained(page):
     page = upload(page, b"not a network", "evil.pth", which="weights")
     assert "evil.pth is no weight file" in "\n".join(e.value for e in page.error).replace("\\", "")
     assert state(page)["files"] == {}
+
+
+def test_a_run_is_named_by_what_differs_from_the_defaults():
+    spec = denoisers.spec("drunet")
+    params = spec.resolve({"sigma": 10 / 255, "strength": 0.5, "self_ensemble": True})
+    assert compare.describe_run(spec, {"weights": "awgn", "params": spec.resolve({})}) == "DRUNet · awgn"
+    named = compare.describe_run(spec, {"weights": "camera", "params": params})
+    assert named == "DRUNet · camera, sigma 10, ×0.5, self-ensemble"
