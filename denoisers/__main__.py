@@ -173,7 +173,7 @@ def denoise(args):
             pixels = denoisers.noise.add_noise(picture.pixels, **noise) if noise else picture.pixels
             pixels = pixels[window(crop)]
             result = model.denoise(pixels, on_progress=None if args.quiet else progress(path.name), **params)
-            denoisers.images.write(target, result.image, like=None if crop else picture)
+            denoisers.images.write(target, result.image, like=picture.part(crop))
             if args.save_recipe:
                 facts = {"grainwise": denoisers.__version__, "image_sha256": digest, "noise": noise, "crop": crop}
                 facts |= {"denoiser": name, "weights": model.weights, "weights_sha256": file, "params": result.params}
@@ -204,8 +204,7 @@ def refit(args, facts):
     pixels = denoisers.noise.add_noise(picture.pixels, **noise) if noise else picture.pixels
     report = None if args.quiet else progress(path.name)
     restored = inr.replay(pixels, facts, pick_device(args.device), Run(report))
-    whole = restored.shape[:2] == picture.samples.shape[:2]
-    denoisers.images.write(out, restored, like=picture if whole else None)
+    denoisers.images.write(out, restored, like=picture.part(facts["crop"]))
     if args.save_recipe:
         save_recipe(out, facts)
     if not args.quiet:
@@ -228,20 +227,15 @@ def minutes(text: str) -> float:
 
 
 def train(args):
+    from .engine.device import memory_told, pick_device
     from .training import loop, recipe
+    from .training.estimate import CURE
 
-    facts = recipe.load(args.recipe)
+    facts, device = recipe.load(args.recipe), pick_device(args.device)
     run = Path(args.output or f"runs/{facts.name}")
-    path = loop.train(
-        facts,
-        args.data,
-        run,
-        minutes=args.minutes,
-        steps=args.steps,
-        resume=args.resume,
-        device=args.device,
-        threads=args.threads,
-    )
+    limits = {"minutes": args.minutes, "steps": args.steps, "threads": args.threads}
+    with memory_told(device, CURE):
+        path = loop.train(facts, args.data, run, resume=args.resume, device=device, **limits)
     print(f"Weights: {path}. Events: {run / 'events.jsonl'}.", file=sys.stderr)
 
 

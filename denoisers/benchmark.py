@@ -33,6 +33,7 @@ from . import images, metrics, weights
 from .denoiser import Denoiser, load
 from .engine.device import in_float32
 from .errors import Cancelled, DataError, ParameterError
+from .events import Events, stopped_by_signals, write_atomically
 from .noise import add_noise
 
 
@@ -251,7 +252,6 @@ def benchmark(sets, output, names=None, *, pictures=None, crop=None, events=None
     returns what there is.
     """
     from .training.folders import first
-    from .training.loop import Events, stopped_by_signals, write_atomically
 
     output, names = Path(output), models(names)
     sources = [Set(source, pictures, crop) for source in sets]

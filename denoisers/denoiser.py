@@ -5,10 +5,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .engine.device import memory_told, pick_device
 from .errors import ImageError, ParameterError
 from .images import distinct_channels, to_float
 from .registry import method, spec
 from .run import Run
+
+BELOW = 0.35
+"""How far below 0 what lies there may lie on average: the strongest noise reaches 0.32, a scale of -1 to 1 more."""
 
 
 @dataclass
@@ -34,8 +38,6 @@ class Denoiser:
         self.spec, self.name = spec(name), name
         self.weights, self.device = None, "cpu"
         if self.spec.needs_weights or self.spec.trains:
-            from .engine.device import pick_device
-
             self.device = pick_device(device)
         if self.spec.needs_weights:
             from .own_weights import is_file
@@ -90,17 +92,20 @@ class Denoiser:
         """
         whole = to_float(image)
         picture = distinct_channels(whole)
+        if picture.min() < -2 * BELOW and -picture[picture < 0].mean() > BELOW:
+            raise ImageError(f"The array runs from {picture.min():g}, as if on a scale from -1; give it in [0, 1].")
         if reference is not None and (shape := to_float(reference).shape) != whole.shape:
             raise ImageError(f"The reference is {shape} and the picture {whole.shape}; they must be of one shape.")
         params = self.spec.resolve(params)
         run = Run(on_progress, cancelled)
         began = time.perf_counter()
         run.step(0.0)
-        if "sigma" in params and params["sigma"] is None:
-            from .noise import describe_noise
+        with memory_told(self.device, "Take a part of the picture, or end what else needs memory."):
+            if "sigma" in params and params["sigma"] is None:
+                from .noise import describe_noise
 
-            params["sigma"] = self.level(picture, describe_noise(picture), cancelled)
-        restored, extras = apply(self.module, picture, run=run, **self._tools(), **params)
+                params["sigma"] = self.level(picture, describe_noise(picture), cancelled)
+            restored, extras = apply(self.module, picture, run=run, **self._tools(), **params)
         if restored.shape != whole.shape:
             restored = restored.repeat(whole.shape[-1], -1)
         seconds = time.perf_counter() - began
@@ -125,7 +130,7 @@ def load(name: str, weights: str | None = None, device: str = "auto") -> Denoise
         name: one of ``names()``; "own" for a network that only its weight file knows.
         weights: a tag of the catalogue, the method's default if None; or a file of yours (.safetensors, .pth, .pt,
             .ckpt), see ``own_weights``.
-        device: "auto", "cpu", "cuda:0", "mps".
+        device: "auto", "cpu", "cuda:0", "mps"; methods without a network run on the CPU whatever it says.
 
     Raises DenoiserError: no such name or device; WeightsError: weights missing, damaged or of another network.
     """

@@ -4,7 +4,10 @@ Files are safetensors, or PyTorch's .pth, .pt and .ckpt read with ``weights_only
 Networks that we lack come through spandrel (DnCNN, DRUNet as published, SCUNet, NAFNet, SwinIR, ...).
 """
 
+import functools
+import hashlib
 import io
+from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import WeightsError
@@ -19,11 +22,29 @@ def is_file(weights) -> bool:
     return weights is not None and Path(weights).suffix.lower() in SUFFIXES
 
 
-def read_bytes(path) -> bytes:
+@contextmanager
+def readable(path):
     try:
-        return Path(path).read_bytes()
+        yield Path(path)
     except OSError as error:
         raise WeightsError(f"The weight file {Path(path).name} cannot be read: {error.strerror}.") from error
+
+
+def read_bytes(path) -> bytes:
+    with readable(path) as file:
+        return file.read_bytes()
+
+
+def fingerprint(path) -> str:
+    """SHA-256 of a weight file, which is read again only when it has changed."""
+    with readable(path) as file:
+        facts = file.stat()
+    return _hashed(path, facts.st_mtime_ns, facts.st_size)
+
+
+@functools.lru_cache(maxsize=256)
+def _hashed(path, *_changed) -> str:
+    return hashlib.sha256(read_bytes(path)).hexdigest()
 
 
 def read_tensors(path) -> dict:

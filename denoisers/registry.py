@@ -43,9 +43,14 @@ def runs_here(module) -> bool:
 
 
 @functools.cache
+def _names() -> tuple[str, ...]:
+    modules = {name: importlib.import_module(f".methods.{name}", __package__) for name in METHODS}
+    return tuple(sorted(name for name, module in modules.items() if runs_here(module)))
+
+
 def names() -> list[str]:
     """Names of the denoisers that can run here, alphabetically."""
-    return sorted(name for name in METHODS if runs_here(importlib.import_module(f".methods.{name}", __package__)))
+    return list(_names())
 
 
 def tags(name: str) -> tuple[str, ...]:

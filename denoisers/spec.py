@@ -60,22 +60,25 @@ class Param(BaseModel):
                 raise ParameterError(f"{self.name} must be given; its usual value is {self.shown(self.default)}.")
             return None
         if self.kind == "choice":
-            if value not in self.choices:
+            if str(value) not in self.choices:
                 raise ParameterError(f"{self.name}: {value!r} is not one of {', '.join(self.choices)}.")
-            return value
+            return str(value)
         if self.kind == "bool":
-            return bool(value)
+            return bool(value) if value in (True, False) else self.parse(value)
         try:
-            value = int(value) if self.kind == "int" else float(value)
+            value = float(value)
         except (TypeError, ValueError) as error:
             raise ParameterError(f"{self.name}: {value!r} is not a number.") from error
         low = -float("inf") if self.min is None else self.min
         high = float("inf") if self.max is None else self.max
         if not low - 1e-9 <= value <= high + 1e-9:
-            shown, lowest, highest = (self.shown(v) for v in (value, low, high))
-            scale = " (0-255 scale)" if self.kind == "sigma" else ""
-            raise ParameterError(f"{self.name} is {shown:g}; it must lie between {lowest:g} and {highest:g}{scale}.")
-        return value
+            shown, lowest, highest = (f"{self.shown(v):g}" for v in (value, low, high))
+            if self.kind == "sigma":
+                shown, highest = f"{shown} of 255 ({value:g} in image units)", f"{highest} of 255"
+            raise ParameterError(f"{self.name} is {shown}; it must lie between {lowest} and {highest}.")
+        if self.kind == "int" and not value.is_integer():
+            raise ParameterError(f"{self.name} is {value:g}; it must be a whole number.")
+        return int(value) if self.kind == "int" else value
 
 
 SIGMA = Param(

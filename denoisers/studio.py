@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .engine.network import LAYER
+from .engine.network import watched
 from .errors import ImageError, ParameterError
 from .images import is_grey, to_float
 from .run import Run
@@ -214,12 +214,11 @@ class Studio:
         import torch
 
         run = run or Run()
-        LAYER.set(run.poll)
         x = torch.from_numpy(pixels).to(self.device).permute(2, 0, 1)[None]
         operations = list(self.network.operations)[:: -1 if backwards else 1]
         kind, n = torch.device(self.device).type, len(operations)
         lower = self.dtype not in (None, torch.float32)
-        with torch.inference_mode(), torch.autocast(kind, self.dtype, enabled=lower):
+        with torch.inference_mode(), torch.autocast(kind, self.dtype, enabled=lower), watched(run.poll):
             for i, operation in enumerate(operations):
                 function, part = operation.inverse if backwards else operation, run.part(i / n, (i + 1) / n)
                 x = in_tiles(function, x, operation.reach, part) if operation.reach else in_strips(function, x, part)

@@ -34,6 +34,8 @@ def entry(name: str, tag: str | None) -> tuple[str, dict]:
     """(tag, catalogue entry) of a method's weights; None is the first that the catalogue has."""
     have = tags(name)
     if tag not in have and (tag is not None or not have):
+        if name == "own":
+            raise WeightsError("A network of your own needs its weight file: name it as the weights.")
         said = f"no weights {name}.{tag}" if tag else f"no weights of {name}"
         raise WeightsError(f"There are {said}; the catalogue has {', '.join(have) or 'none of this method'}.")
     tag = tag or have[0]
@@ -43,7 +45,7 @@ def entry(name: str, tag: str | None) -> tuple[str, dict]:
 def fingerprint(name: str, weights: str) -> str:
     """SHA-256 of the file behind a tag, or of a user's own file."""
     if own_weights.is_file(weights):
-        return hashlib.sha256(own_weights.read_bytes(weights)).hexdigest()
+        return own_weights.fingerprint(weights)
     return entry(name, weights)[1]["sha256"]
 
 
@@ -56,9 +58,10 @@ def read_network(name: str, weights: str, device: str):
     own = own_weights.is_file(weights)
     network = own_weights.read(weights, name)[1] if own else read_ours(name, weights)
     origin = own_weights.origin(weights) if own else {}
+    file = fingerprint(name, weights)
     for tag, facts in catalogue().get(name, {}).items():
         # A copy of our file, under whatever name, is the same network; trained on with such noise, it is much the same.
-        ours = facts["sha256"] == fingerprint(name, weights)
+        ours = facts["sha256"] == file
         if "discrepancy" in facts and (ours or origin == {"start": f"{name}.{tag}", "noise": "camera"}):
             network.discrepancy = facts["discrepancy"]
     fold_norms(network.eval())

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 import denoisers
@@ -106,6 +107,22 @@ def test_a_recipe_with_noise_and_a_part_saves_one_that_repeats_it(photo, tmp_pat
     assert saved[0] == saved[1] and {key: saved[0][key] for key in ("noise", "crop")}.items() <= facts.items()
     assert (tmp_path / "two.png").read_bytes() == (tmp_path / "three.png").read_bytes()
     assert denoisers.images.read(tmp_path / "two.png").samples.shape == (40, 32, 3)
+
+
+def test_a_part_keeps_the_depth_and_what_the_file_says(tmp_path, noisy):
+    exif, crop = Image.Exif(), {"top": 8, "left": 4, "height": 40, "width": 32}
+    exif[0x010F] = "Maker"
+    alpha = np.linspace(0, 1, noisy[..., 0].size, dtype=np.float32).reshape(noisy.shape[:2])
+    whole = denoisers.images.Picture(noisy, alpha=alpha, bits=16, exif=exif.tobytes())
+    denoisers.images.write(tmp_path / "photo.png", whole)
+    digest = hashlib.sha256((tmp_path / "photo.png").read_bytes()).hexdigest()
+    facts = {"image_sha256": digest, "denoiser": "wavelet", "params": {}, "crop": crop}
+    (tmp_path / "one.json").write_text(json.dumps(facts))
+    asked = [str(tmp_path / "photo.png"), "-o", str(tmp_path / "part.png"), "--recipe", str(tmp_path / "one.json")]
+    assert main(["denoise", *asked]) == 0
+    part = denoisers.images.read(tmp_path / "part.png")
+    assert (part.samples.shape, part.bits) == ((40, 32, 3), 16) and b"Maker" in part.exif
+    np.testing.assert_allclose(part.alpha, alpha[8:48, 4:36], atol=1e-4)
 
 
 def test_each_of_several_recipes_names_its_own_picture(photo, tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -115,12 +116,32 @@ def test_wrong_requests_say_what_is_wrong(noisy):
         denoisers.load("no such")
     with pytest.raises(ParameterError, match="blur"):
         denoisers.load("nlm").denoise(noisy, blur=3)
-    with pytest.raises(ParameterError, match="between 0 and 100"):
+    with pytest.raises(ParameterError, match=r"6375 of 255 \(25 in image units\); .* between 0 and 100 of 255"):
         denoisers.load("nlm").denoise(noisy, sigma=25)
+    for wrong in ({"patch": 4.7}, {"window": float("inf")}, {"h": "strong"}):
+        with pytest.raises(ParameterError, match=next(iter(wrong))):
+            denoisers.load("nlm").denoise(noisy, **wrong)
+    with pytest.raises(ParameterError, match="self_ensemble"):
+        denoisers.spec("drunet").resolve({"self_ensemble": "perhaps"})
+    with pytest.raises(DenoiserError, match="needs its weight file"):
+        denoisers.load("own")
     with pytest.raises(ImageError):
         denoisers.load("nlm").denoise(np.zeros((4, 4, 7)))
     with pytest.raises(ImageError):
         denoisers.load("nlm").denoise(np.full((4, 4), np.nan))
+    for wrong in (2 * noisy - 1, [[1, 2], [3]], torch.ones(4, 4, requires_grad=True), "photo.png", None):
+        with pytest.raises(ImageError):
+            denoisers.load("nlm").denoise(wrong)
+
+
+def test_parameters_are_taken_as_they_are_written():
+    assert denoisers.spec("dct_wiener").resolve({"step": 2})["step"] == "2"
+    assert denoisers.spec("drunet").resolve({"self_ensemble": "false"})["self_ensemble"] is False
+
+
+def test_the_list_of_names_is_one_s_own():
+    denoisers.names().clear()
+    assert denoisers.names() == NAMES
 
 
 def test_a_reference_of_another_shape_is_told_before_the_work(noisy, astronaut, monkeypatch):

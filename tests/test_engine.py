@@ -1,6 +1,8 @@
 """Tiled answers equal whole ones."""
 
+import ast
 from itertools import count
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from denoisers import networks, run
 from denoisers.engine import tiles
 from denoisers.engine.memory import Memory
 from denoisers.engine.network import fold_norms, make_stoppable, run_network
+from denoisers.errors import Cancelled, DenoiserError
 from denoisers.run import Run
 from tests.parameters import asked
 
@@ -141,3 +144,58 @@ def test_a_grey_network_sees_colours_one_by_one():
     run = Run(lambda fraction, preview: fractions.append(fraction))
     np.testing.assert_array_equal(run_network(network, image, run, sigma=0.1), np.concatenate(alone, -1))
     assert fractions == sorted(fractions) and fractions[-1] == 1
+
+
+class Narrow(torch.nn.Module):
+    """Runs out of memory on more than so many pixels."""
+
+    colours, multiple, takes_sigma = 3, 1, False
+
+    def __init__(self, room, error):
+        super().__init__()
+        self.room, self.error, self.sizes = room, error, []
+
+    def forward(self, x):
+        self.sizes.append(tuple(x.shape[2:]))
+        if x[0, 0].numel() > self.room:
+            raise self.error
+        return x + 0.25
+
+
+OUT = [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+
+
+@pytest.mark.parametrize("error", OUT, ids=["gpu", "cpu"])
+@pytest.mark.parametrize("side", [200, 300, 900])
+def test_smaller_tiles_are_tried_when_memory_runs_out_but_not_for_ever(error, side):
+    image = np.random.default_rng(0).random((side, side, 3), np.float32)
+    network = Narrow(210**2, error)
+    np.testing.assert_allclose(run_network(network, image, Run()), image + 0.25, atol=1e-6)
+    network = Narrow(0, error)
+    with pytest.raises(RuntimeError, match="memory"):
+        run_network(network, image, Run())
+    assert len(network.sizes) < 8
+
+
+def test_memory_that_runs_out_is_told_in_words(monkeypatch, noisy):
+    denoiser = denoisers.load("adnet", device="cpu")
+    monkeypatch.setattr(type(denoiser), "network", Narrow(0, OUT[0]))
+    with pytest.raises(DenoiserError, match="too little memory left on cpu .* Take a part"):
+        denoiser.denoise(noisy)
+    monkeypatch.setattr(type(denoiser), "network", Narrow(0, RuntimeError("size mismatch")))
+    with pytest.raises(RuntimeError, match="size mismatch"):  # a mistake of ours stays one
+        denoiser.denoise(noisy)
+
+
+def test_a_cancelled_run_leaves_its_network_alone(noisy):
+    denoiser, calls = denoisers.load("adnet", device="cpu"), count()
+    with pytest.raises(Cancelled):
+        denoiser.denoise(noisy, cancelled=lambda: next(calls) > 3)
+    assert denoiser.network(torch.zeros(1, 3, 16, 16)).shape == (1, 3, 16, 16)
+
+
+def test_networks_import_nothing_else_of_ours():
+    for file in Path(networks.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                assert node.level < 2 and not (node.module or "").startswith("denoisers"), f"{file.name}: {node.module}"

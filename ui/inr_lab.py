@@ -24,6 +24,7 @@ from denoisers.registry import automatic
 from . import compare, fits, forms, services
 from .store import digest
 from .viewer import comparison_viewer
+from .workspace import Workspace
 
 _HERE = Path(__file__).parent
 _DIAL = st.components.v2.component(
@@ -571,11 +572,8 @@ def to_compare(space, item: str, chosen: int):
     name = space.name
     if info["picture"] != space["picture"]:
         name = digest("compare", space.name, info["picture"])[:22]
-    state = space.EMPTY | store.workspace(name)
-    runs = state["runs"] | {result: run}
-    state |= {"picture": info["picture"], "reference": info["reference"], "runs": runs, "latest": [result]}
-    if name != space.name:
-        state["lab"] = {"fits": [item], "shown": item}
-    store.save_workspace(name, state)
+    target, lab = Workspace(name), {} if name == space.name else {"lab": {"fits": [item], "shown": item}}
+    runs = target["runs"] | {result: run}
+    target.update(picture=info["picture"], reference=info["reference"], runs=runs, latest=[result], **lab)
     st.session_state["lab.go"] = name
     st.rerun(scope="app")

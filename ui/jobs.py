@@ -194,8 +194,9 @@ class Told:
 def watch(jobs: Jobs, space, status: Status):
     """One job from near."""
     job = status.job
-    told = st.session_state.setdefault("told", {})
-    events = told.setdefault(job.id, Told()).read_on(jobs, job.id)
+    told = st.session_state.get("told", {}).get(job.id) or Told()
+    st.session_state["told"] = {job.id: told}  # of one job only: a day's training tells some 40 MB
+    events = told.read_on(jobs, job.id)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.markdown(f"#### {compare.escape(job.title)}", width="content")
         actions(jobs, job)

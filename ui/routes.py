@@ -27,12 +27,23 @@ FORMATS = {  # extension -> (title, format, bits, media type)
 }
 
 
+def upload_of(item: str) -> images.Picture | None:
+    """The upload that an item was made from, or as much of it; None if nobody uploaded it."""
+    store = services.store()
+    *_, root = store.lineage(item)
+    crop = store.info(root).get("crop")
+    if crop:
+        *_, root = store.lineage(crop["of"])
+    picture = store.picture(root)
+    return picture and picture.part(crop)
+
+
 def file_of(item: str, kind: str) -> tuple[bytes, str]:
     """(bytes, file name) of a kept picture or result, with the metadata of the upload it came from."""
     store = services.store()
     info = store.info(item)
     *_, upload = store.lineage(item)
-    like = store.picture(upload)
+    like = upload_of(item)
     _, format, bits, _ = FORMATS[kind]
     data = images.encode(store.pixels(item), format, like=like, bits=bits, quality=100 if kind == "webp" else 95)
     stem = images.safe_name(store.info(upload)["name"]).rsplit(".", 1)[0]

@@ -41,7 +41,8 @@ GetLayer = Callable[[str], np.ndarray]
 
 
 class ByteLru:
-    """A thread-safe cache that forgets what was used longest ago once it holds more than ``limit`` bytes."""
+    """A thread-safe cache that forgets what was used longest ago once it holds more than ``limit`` bytes;
+    the last one put in stays, whatever its size."""
 
     def __init__(self, limit: int, size: Callable[[object], int]):
         self._limit, self._size = limit, size
@@ -61,7 +62,7 @@ class ByteLru:
                 self._held -= self._size(self._items.pop(key))
             self._items[key] = value
             self._held += self._size(value)
-            while self._held > self._limit:
+            while self._held > self._limit and len(self._items) > 1:
                 _, old = self._items.popitem(last=False)
                 self._held -= self._size(old)
 

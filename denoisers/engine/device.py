@@ -33,6 +33,23 @@ print("bfloat16" if seconds(True) < 0.8 * seconds(False) else "float32")
 """
 
 
+def out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory ran out. Only GPUs have a type for it: CPU and MPS raise a RuntimeError."""
+    typed = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return typed or any(words in str(error) for words in ("allocate memory", "out of memory"))
+
+
+@contextmanager
+def memory_told(device: str, cure: str):
+    """Within it memory that runs out is a DenoiserError, with what to do about it."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        raise DenoiserError(f"There is too little memory left on {device} for this. {cure}") from error
+
+
 def devices() -> list[str]:
     """The devices torch can use here, best first: "cuda:0", ..., "mps", "cpu"."""
     import torch
@@ -46,6 +63,7 @@ def devices() -> list[str]:
 def pick_device(device: str = "auto") -> str:
     """ "auto" -> the best device here; a name -> itself, if it is here."""
     available = devices()
+    device = str(device)
     if device == "auto":
         return available[0]
     if device == "cuda" and available[0].startswith("cuda"):

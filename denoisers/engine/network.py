@@ -1,6 +1,7 @@
 """How a network meets a picture: padding, tiles, precision, memory."""
 
 from collections.abc import Callable
+from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import count, pairwise
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from ..images import is_grey
 from ..run import Run
-from .device import precision
+from .device import out_of_memory, precision
 from .tiles import tiled
 
 LARGEST = 768
@@ -20,6 +21,16 @@ SMALL = 256
 
 LAYER: ContextVar[Callable[[], None]] = ContextVar("LAYER", default=lambda: None)
 """What is called before each layer of the network that this thread runs; Cancelled stops it."""
+
+
+@contextmanager
+def watched(call: Callable[[], None]):
+    """Within it ``call`` is made before each layer of the networks that this thread runs."""
+    before = LAYER.set(call)
+    try:
+        yield
+    finally:
+        LAYER.reset(before)
 
 
 def make_stoppable(network):
@@ -54,7 +65,7 @@ def counted(run: Run, layers: int) -> Callable[[], None]:
     return lambda: run.step(min(next(calls) / layers, 0.99))
 
 
-def run_network(network, image, run: Run, *, device="cpu", budget=None, margin=None, **inputs) -> np.ndarray:
+def run_network(network, image, run: Run, *, device="cpu", budget=None, **inputs) -> np.ndarray:
     """A network's answer to a whole picture, within a memory budget.
 
     Args:
@@ -65,18 +76,19 @@ def run_network(network, image, run: Run, *, device="cpu", budget=None, margin=N
             picture meets a colour network as three equal channels, and one that is told ``sigma`` hears sqrt(3) times
             as much: to a network that knows noise as independent in each channel, equal noise in all three is a colour
             noise so much stronger.
-        budget: bytes the activations of one tile may take, BUDGET by default; quartered and tried
-            again when the device runs out.
-        margin: how far the network effectively looks, pixels; by default what the network says, or 32.
+            ``network.margin``, 32 by default, is how far it effectively looks, pixels.
+        budget: bytes the activations of one tile may take, BUDGET by default. When the device runs out, tiles of half
+            the side are tried.
 
-    Returns H x W x C float32, equal to one whole pass within 1/255. Raises Cancelled.
+    Returns H x W x C float32, equal to one whole pass within 1/255. Raises Cancelled; and what torch raises, when the
+    smallest tile is too much.
     """
     import torch
     from torch.nn.functional import pad
 
     channels = image.shape[-1]
     if network.colours == 1 and channels == 3:
-        given = dict(device=device, budget=budget, margin=margin, **inputs)
+        given = dict(device=device, budget=budget, **inputs)
         thirds = [run_network(network, image[..., i : i + 1], run.part(i / 3, (i + 1) / 3), **given) for i in range(3)]
         return np.concatenate(thirds, -1)
     grey = network.colours == 3 and is_grey(image)
@@ -88,7 +100,7 @@ def run_network(network, image, run: Run, *, device="cpu", budget=None, margin=N
     multiple, kind = network.multiple, torch.device(device).type
     dtype = precision(device)
     grid = getattr(network, "grid", multiple)
-    margin = -(-(margin or getattr(network, "margin", 32)) // multiple) * multiple
+    margin = -(-getattr(network, "margin", 32) // multiple) * multiple
 
     def arithmetic():
         return torch.autocast(kind, dtype, enabled=dtype != torch.float32)
@@ -102,19 +114,18 @@ def run_network(network, image, run: Run, *, device="cpu", budget=None, margin=N
 
     def restore(tile, run):
         height, width, _ = tile.shape
-        LAYER.set(counted(run, layers))
-        with torch.inference_mode(), arithmetic():
+        with torch.inference_mode(), arithmetic(), watched(counted(run, layers)):
             y = network(padded(tile), **inputs)
         return y[0, :, :height, :width].float().permute(1, 2, 0).cpu().numpy()
 
-    def bytes_per_pixel():
+    def bytes_per_pixel(side):
         """Of this network in this arithmetic, watched once on a piece of the picture."""
         from .memory import Memory
 
         known = vars(network).setdefault("footprint", {})
         if dtype not in known:
-            small = padded(image[:SMALL, :SMALL])
-            with torch.no_grad(), arithmetic(), Memory() as memory:
+            small = padded(image[:side, :side])
+            with torch.no_grad(), arithmetic(), watched(run.poll), Memory() as memory:
                 network(small, **inputs)
             known[dtype] = memory.peak / small[0, 0].numel()
         return known[dtype]
@@ -129,27 +140,26 @@ def run_network(network, image, run: Run, *, device="cpu", budget=None, margin=N
                 run.step((len(known) + i / len(corners)) / network.averages)
                 tile = image[y : y + side, x : x + side]
                 height, width, _ = tile.shape
-                with torch.inference_mode(), arithmetic():
+                with torch.inference_mode(), arithmetic(), watched(run.poll):
                     maps = network.to_average(padded(tile), known)[..., :height, :width]
                 average += maps.float().mean((2, 3)) * (height * width / image[..., 0].size)
             known.append(average)
         return known
 
-    layers = sum(not list(module.children()) for module in network.modules())
+    layers, most = sum(not list(module.children()) for module in network.modules()), LARGEST
     while True:
-        LAYER.set(run.poll)
-        side, tiling = SMALL, run
+        side, tiling = min(SMALL, most), run
         try:
-            if max(image.shape) > SMALL:
-                side = min(int((budget / bytes_per_pixel()) ** 0.5), LARGEST)
+            if max(image.shape) > side:
+                side = min(int((budget / bytes_per_pixel(side)) ** 0.5), most)
             if hasattr(network, "averages") and max(image.shape) > side:
                 inputs["averages"] = global_averages(max(side // grid, 1) * grid, run.part(0, 0.4))
                 tiling = run.part(0.4, 1)
             restored = tiled(image, restore, tiling, tile=side, margin=margin, multiple=grid, even=True)
             return np.repeat(restored.mean(-1, keepdims=True), channels, -1) if grey else restored
-        except torch.OutOfMemoryError:
-            if side <= 128:
+        except RuntimeError as error:
+            if not out_of_memory(error) or side <= 128:
                 raise
-            budget /= 4
+            most = side // 2
             if kind == "cuda":
                 torch.cuda.empty_cache()

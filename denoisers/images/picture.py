@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -70,6 +70,13 @@ class Picture:
         """Columns of pixels."""
         return self.samples.shape[1]
 
+    def part(self, crop: dict | None) -> Picture:
+        """A part of it, ``top``, ``left``, ``height``, ``width``, with all that the file said; itself for None."""
+        if crop is None:
+            return self
+        alpha = None if self.alpha is None else self.alpha[window(crop)]
+        return replace(self, samples=self.samples[window(crop)], alpha=alpha)
+
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
         return np.array(self.pixels, dtype=dtype, copy=copy)
 
@@ -100,14 +107,19 @@ def to_float(array) -> np.ndarray:
     ImageError
         Empty, another shape or type, not finite, or float on another scale.
     """
-    array = np.asarray(array)
+    try:
+        array = np.asarray(array)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ImageError(f"A {type(array).__name__} that cannot be read as an array of numbers: {error}") from error
+    if array.ndim == 0:
+        raise ImageError("That is no array of pixels. `denoisers.images.read` opens a file.")
     array = array.astype(array.dtype.newbyteorder("="), copy=False)  # FITS, for one, has the other order
     shape = " x ".join(map(str, array.shape))
     if array.ndim == 2:
         array = array[..., None]
     if array.ndim != 3 or array.shape[2] not in (1, 3):
         raise ImageError(
-            f"The array is {shape or 'a single number'}; an image is H x W or H x W x C with C 1 or 3. "
+            f"The array is {shape}; an image is H x W or H x W x C with C 1 or 3. "
             "Keep alpha beside the image, and put channels last."
         )
     if not array.size:

@@ -88,11 +88,10 @@ class Jobs:
         return [self.look_at(job) for job in self.list()]
 
     def look_at(self, job: Job) -> Status:
-        facts = kinds.progress(self.settings.root / "runs" / job.id)
-        if not job.active:
-            facts |= {"progress": max(job.progress, facts["progress"]), "seconds_left": None}
-        watched = not job.active or time.time() - job.heartbeat < UNWATCHED
-        return Status(job, watched=watched, **facts)
+        if not job.active:  # its progress was noted when it ended, or was interrupted
+            return Status(job, job.progress, seconds_left=None, pictures_per_second=None, watched=True)
+        watched = time.time() - job.heartbeat < UNWATCHED
+        return Status(job, watched=watched, **kinds.progress(self.settings.root / "runs" / job.id))
 
     def events(self, id: str, after: int = 0) -> tuple[list[dict], int]:
         """Events beyond byte ``after`` of the file, and where to ask on from."""
@@ -197,7 +196,8 @@ class Jobs:
         self.get(id)
         run = self.folder(id)
         self.store.delete(id)
-        shutil.rmtree(run)
+        if run.exists():
+            shutil.rmtree(run)
 
 
 def supervised(settings: Settings, **options):

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ..denoiser import load
 from ..errors import Cancelled, DataError, DenoiserError, ImageError
+from ..events import Events, stopped_by_signals, write_atomically
 from ..images import MAX_BYTES, encode, read
 from ..images.writing import FORMATS
 from ..metrics import psnr, ssim
@@ -181,8 +182,6 @@ def batch(source, output, denoiser: str, params: dict, *, weights=None, device="
     "stopped" after SIGTERM or Ctrl-C. Raises DenoiserError if there is no picture, none could be denoised, or
     ``output`` holds results of another call; OSError where a result cannot be written.
     """
-    from ..training.loop import Events, stopped_by_signals, write_atomically
-
     output = Path(output)
     folder = working_folder(output)
     if folder.resolve().is_relative_to(Path(source).resolve()):

@@ -1,9 +1,8 @@
 """ADNet, a small network whose noise estimate passes an attention gate."""
 
 from ..spec import DenoiserSpec
-from .blend import BLEND
+from .blind import PARAMS
 from .blind import denoise as denoise
-from .self_ensemble import SELF_ENSEMBLE
 
 SPEC = DenoiserSpec(
     name="adnet",
@@ -17,5 +16,5 @@ SPEC = DenoiserSpec(
     needs_weights=True,
     weights_licence="stated with each file",
     cost=8,
-    params=(BLEND, SELF_ENSEMBLE),
+    params=PARAMS,
 )

@@ -43,11 +43,12 @@ def denoise(image, *, sigma, strength, radius, run):
     reach = int(np.ceil(2 * radius))
     colour = 3 * level  # two noisy copies of one grey value differ by 1.4 sigma; twice that still counts as alike
 
-    def restore(tile, _):
+    def restore(tile, run):
         height, width, _ = tile.shape
         padded = np.pad(tile, ((reach, reach), (reach, reach), (0, 0)), mode="symmetric")
         total, weights = np.zeros_like(tile), np.zeros((height, width, 1), np.float32)
         for dy in range(-reach, reach + 1):
+            run.step((dy + reach) / (2 * reach + 1))
             for dx in range(-reach, reach + 1):
                 other = padded[reach + dy : reach + dy + height, reach + dx : reach + dx + width]
                 distance = np.square(other - tile).sum(-1, keepdims=True) / colour**2

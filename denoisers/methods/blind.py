@@ -1,7 +1,9 @@
 """The way to run a network that judges the noise for itself."""
 
-from .blend import blend
-from .self_ensemble import restore
+from .blend import BLEND, blend
+from .self_ensemble import SELF_ENSEMBLE, restore
+
+PARAMS = BLEND, SELF_ENSEMBLE
 
 
 def denoise(image, *, strength, self_ensemble, run, network, device):

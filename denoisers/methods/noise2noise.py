@@ -1,9 +1,8 @@
 """Noise2Noise: a U-Net that learned to denoise from pairs of noisy pictures."""
 
 from ..spec import DenoiserSpec
-from .blend import BLEND
+from .blind import PARAMS
 from .blind import denoise as denoise
-from .self_ensemble import SELF_ENSEMBLE
 
 SPEC = DenoiserSpec(
     name="noise2noise",
@@ -19,5 +18,5 @@ SPEC = DenoiserSpec(
     needs_weights=True,
     weights_licence="stated with each file",
     cost=3,
-    params=(BLEND, SELF_ENSEMBLE),
+    params=PARAMS,
 )

@@ -1,9 +1,8 @@
 """PRIDNet, made for photos: noise estimation, a pyramid of U-Nets, kernel selection."""
 
 from ..spec import DenoiserSpec
-from .blend import BLEND
+from .blind import PARAMS
 from .blind import denoise as denoise
-from .self_ensemble import SELF_ENSEMBLE
 
 SPEC = DenoiserSpec(
     name="pridnet",
@@ -16,5 +15,5 @@ SPEC = DenoiserSpec(
     needs_weights=True,
     weights_licence="stated with each file",
     cost=4,
-    params=(BLEND, SELF_ENSEMBLE),
+    params=PARAMS,
 )

@@ -44,4 +44,4 @@ def denoise(image, *, sigma, strength, iterations, run):
     def restore(tile, _):
         return denoise_tv_chambolle(tile, weight=weight, eps=0, max_num_iter=iterations, channel_axis=-1)
 
-    return tiled(image, restore, run, tile=384, margin=32)
+    return tiled(image, restore, run, tile=384 if iterations <= 120 else 208, margin=32)

@@ -53,20 +53,24 @@ SHIFTS = sorted(product(range(4), repeat=2), key=lambda shift: (shift[1] - 3 * s
 
 
 def shrink(channel, sigma, wavelet, poll):
-    """One channel, H x W, shrunk band by band; ``poll`` is called before each level."""
+    """One channel, H x W, shrunk band by band; ``poll`` is called before each level, down and up."""
     import pywt
 
     levels = min(5, pywt.dwtn_max_level(channel.shape, wavelet))
     if levels < 1:
         return channel
-    coarse, *details = pywt.wavedec2(channel, wavelet, mode="symmetric", level=levels)
-    shrunk = []
-    for bands in details:
+    coarse, details = channel, []
+    for _ in range(levels):
         poll()
+        coarse, bands = pywt.dwt2(coarse, wavelet, mode="symmetric")
         thresholds = [sigma**2 / np.sqrt(max(np.mean(b * b) - sigma**2, 1e-12)) for b in bands]
-        shrunk.append(tuple(pywt.threshold(b, t, "soft") for b, t in zip(bands, thresholds, strict=True)))
-    poll()
-    return pywt.waverec2([coarse, *shrunk], wavelet, mode="symmetric")[: channel.shape[0], : channel.shape[1]]
+        details.append([pywt.threshold(b, t, "soft") for b, t in zip(bands, thresholds, strict=True)])
+    while details:
+        poll()
+        bands = details.pop()
+        height, width = bands[0].shape  # the one rebuilt so far may have a row or a column more
+        coarse = pywt.idwt2((coarse[:height, :width], bands), wavelet, mode="symmetric")
+    return coarse[: channel.shape[0], : channel.shape[1]]
 
 
 def denoise(image, *, sigma, strength, wavelet, shifts, run):

@@ -81,8 +81,8 @@ def arguments(recipe, device) -> dict:
     if options.get("feature_weight"):
         if not vgg:
             raise ParameterError("feature_weight needs vgg = FILE: the state dict of torchvision's vgg19.")
-        from ..networks.vgg import VGG19Features
         from ..own_weights import read_tensors
+        from .vgg import VGG19Features
 
         try:
             options["features"] = VGG19Features(read_tensors(vgg)).to(device)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ..engine.device import memory_told, pick_device, precision
 from .companions import arguments
 from .data import Batch
 from .descent import Descent
@@ -15,6 +16,9 @@ BASE = 500_000_000
 """Bytes of a Python process that has loaded torch and what else a training imports."""
 STATES = 5
 """Numbers kept for each weight: itself, its gradient, two moments of AdamW (Muon has one), its average."""
+
+
+CURE = "Choose smaller crops, a smaller batch or a smaller network."
 
 
 @dataclass(frozen=True)
@@ -29,11 +33,18 @@ def try_step(recipe: Recipe, device: str = "auto") -> Cost:
     """Time the quickest of three steps, and count what autograd keeps for the way back.
 
     A CPU tries one crop, for it takes the crops of a batch one after the other anyway; a GPU tries a whole batch.
+    Raises DenoiserError: too little memory.
     """
-    from ..engine.device import pick_device, precision
-
     device = pick_device(device)
-    recipe = recipe.on(device)
+    try:
+        with memory_told(device, CURE):
+            return timed(recipe.on(device), device)
+    finally:
+        if device.startswith("cuda"):
+            torch.cuda.empty_cache()  # the training is another process
+
+
+def timed(recipe: Recipe, device: str) -> Cost:
     kind, dtype = torch.device(device).type, precision(device)
     autocast = torch.autocast(kind, dtype, enabled=dtype != torch.float32)
     side, count = recipe.data.crop[0], 1 if kind == "cpu" else recipe.data.batch

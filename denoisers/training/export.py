@@ -53,7 +53,7 @@ def toml(value) -> str:
     """A value as TOML writes it: JSON, but for tables."""
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{k} = {toml(v)}" for k, v in value.items()) + " }" if value else "{}"
-    return json.dumps(value)
+    return json.dumps(value, ensure_ascii=False)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,16 @@
     recipe.json         what is trained
     checkpoint.pt       network, average, optimisers, step; replaced atomically, so a killed run leaves a whole one
     average.safetensors the averaged weights, what inference loads, and with them the noise and the recipe's start
-    events.jsonl        one JSON object a line: start, train, validation, end (see ``Events``)
+    events.jsonl        one JSON object a line, see below
     previews/           noisy, restored and clean crops of the validation, side by side
     stop                if this file appears, the training saves and ends, as on SIGTERM
+
+Events have ``event``, ``time``, and mostly ``step`` and ``seconds`` trained. problem: path, reason, of a file left out;
+start: recipe, parameters, steps, minutes, device, noisy (psnr and ssim of the held-back pictures as they are); train:
+loss, lr, pictures_per_second (crops), megapixels seen, progress; validation: psnr, ssim, preview, the first one
+untrained; default: the same of the method's default weights, and weights, their name; end: reason ("finished",
+"stopped"), megapixels, date. A training that was killed goes on from an earlier step than it has told last: its next
+start says from which.
 
 Several processes (``torchrun --nproc-per-node N -m denoisers train ...``) share every batch; each averages its
 gradients with the others, and the first writes the files.
@@ -16,7 +23,6 @@ gradients with the others, and the first writes the files.
 import json
 import math
 import os
-import signal
 import sys
 import threading
 import time
@@ -27,6 +33,7 @@ import torch
 from torch import distributed
 
 from ..errors import DenoiserError, WeightsError
+from ..events import Events, stopped_by_signals, write_atomically
 from .companions import arguments
 from .data import Crops
 from .descent import Descent
@@ -72,33 +79,6 @@ class Average:
                 self.weights[name].lerp_(value, 1 - decay)
             else:
                 self.weights[name].copy_(value)
-
-
-class Events:
-    """``events.jsonl``: one JSON object a line, with ``event``, ``time``, and mostly ``step`` and ``seconds`` trained.
-
-    problem: path, reason, of a file left out; start: recipe, parameters, steps, minutes, device, noisy (psnr and ssim
-    of the held-back pictures as they are); train: loss, lr, pictures_per_second (crops), megapixels seen, progress;
-    validation: psnr, ssim, preview, the first one untrained; default: the same of the method's default weights, and
-    weights, their name; end: reason ("finished", "stopped"), megapixels, date. A training that was killed goes on from
-    an earlier step than it has told last: its next start says from which.
-    """
-
-    def __init__(self, path: Path | None):
-        self.file = path.open("a", buffering=1) if path else None
-
-    def write(self, event: str, **facts):
-        if self.file:
-            self.file.write(json.dumps({"event": event, "time": round(time.time(), 1), **facts}) + "\n")
-
-
-def write_atomically(path: Path, save):
-    """``save(part)`` writes a neighbour file, which then takes the place of ``path`` in one step."""
-    part = path.with_name(path.name + ".part")
-    save(part)
-    with part.open("rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(part, path)
 
 
 class Team:
@@ -317,19 +297,3 @@ def train(
     (run / "stop").unlink(missing_ok=True)
     team.leave()
     return run / "average.safetensors"
-
-
-class stopped_by_signals:
-    """SIGTERM and Ctrl-C set ``stop`` for the length of a with block; the handlers from before come back."""
-
-    def __init__(self, stop: threading.Event):
-        self.stop, self.before = stop, {}
-
-    def __enter__(self):
-        if threading.current_thread() is threading.main_thread():
-            for name in (signal.SIGTERM, signal.SIGINT):
-                self.before[name] = signal.signal(name, lambda *_: self.stop.set())
-
-    def __exit__(self, *_):
-        for name, handler in self.before.items():
-            signal.signal(name, handler)

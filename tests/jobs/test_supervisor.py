@@ -1,6 +1,7 @@
 """Jobs that run, pause, stop, fail and are fought over, as child processes of this machine."""
 
 import os
+import shutil
 import signal
 import time
 from dataclasses import replace
@@ -9,7 +10,7 @@ import fake
 import pytest
 from job_helpers import eventually, processes
 
-from denoisers.jobs import JobError, supervised
+from denoisers.jobs import JobError, kinds, supervised
 from denoisers.jobs.local import Local, birth, family
 from denoisers.jobs.store import ACTIVE
 
@@ -27,7 +28,7 @@ def test_a_job_runs_and_tells(jobs, supervisor):
     job = jobs.submit("count", {"steps": 10})
     eventually(lambda: state(jobs, job) == "done")
     status = jobs.status(job.id)
-    assert status.progress == 1 and status.pictures_per_second == 100
+    assert status.progress == 1 and kinds.progress(jobs.folder(job.id))["pictures_per_second"] == 100
     assert status.job.attempts == 1 and status.job.handle is None and status.job.ran > 0 and status.job.reason == ""
     events, offset = jobs.events(job.id)
     assert [event["event"] for event in events] == ["start", *["train"] * 10, "end"]
@@ -75,6 +76,9 @@ def test_cancel_ends_every_process(jobs, supervisor):
     assert not family(run)
     jobs.delete(job.id)
     assert not run.exists() and [other.id for other in jobs.list()] == [waiting.id]
+    shutil.rmtree(jobs.folder(waiting.id))  # by hand
+    jobs.delete(waiting.id)
+    assert jobs.list() == []
 
 
 def test_a_job_that_does_not_listen_is_ended_after_the_grace(jobs, supervisor):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from denoisers.networks.discriminator import Discriminator
-from denoisers.networks.vgg import VGG19Features
+from denoisers.training.vgg import VGG19Features
 
 
 def test_discriminator_has_the_published_size():

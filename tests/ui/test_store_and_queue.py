@@ -92,18 +92,18 @@ def test_the_sweep_takes_the_old_and_spares_what_is_in_use(store, photo):
 
 
 def test_runs_go_in_order_and_one_at_a_time():
-    queue, order, gate = Queue("test"), [], threading.Event()
+    queue, order, begun, gate = Queue("test"), [], threading.Event(), threading.Event()
 
     def work(name):
         def run(on_progress, cancelled):
+            begun.set()
             gate.wait(5)
             order.append(name)
 
         return run
 
     tasks = [queue.submit(name, name, work(name)) for name in "abc"]
-    time.sleep(0.1)
-    assert [queue.place(t) for t in tasks] == [0, 1, 2]
+    assert begun.wait(5) and [queue.place(t) for t in tasks] == [0, 1, 2]
     queue.cancel("b")
     gate.set()
     deadline = time.time() + 5

@@ -33,3 +33,12 @@ def test_tiles_of_the_finest_level_are_the_pixels(shape):
             np.testing.assert_array_equal(tile.reshape(part.shape), part)
     with pytest.raises(KeyError):
         server.tile("0" * 32, top, 3, 0)
+
+
+def test_a_cache_keeps_the_last_item_whatever_its_size_and_then_the_newest():
+    cache = tiles.ByteLru(100, len)
+    for key, size in (("a", 40), ("b", 40), ("large", 120)):
+        cache.put(key, bytes(size))
+    assert [cache.get(key) is not None for key in ("a", "b", "large")] == [False, False, True]
+    cache.put("c", bytes(10))
+    assert cache.get("large") is None and cache.get("c") is not None
