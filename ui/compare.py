@@ -11,6 +11,7 @@ from PIL import Image
 
 import denoisers
 from denoisers.errors import DenoiserError
+from denoisers.images.writing import FORMATS
 from denoisers.metrics import PROTOCOL
 from denoisers.noise.models import SHARES
 from denoisers.own_weights import SUFFIXES
@@ -55,7 +56,7 @@ COLUMNS = {  # of the table of results -> what it says
     "Seconds": "How long this server took.",
     "Megapixels/s": "How many million pixels a second that is: more is faster, whatever the size of the picture.",
 }
-TYPES = ["png", "jpg", "jpeg", "tif", "tiff", "webp", "bmp"]
+TYPES = [suffix[1:] for suffix in FORMATS]
 
 
 def escape(text: str, limit: int = 80) -> str:
@@ -183,11 +184,10 @@ def own_weights(space):
             refuse(error, upload.name)
             return
         method = services.store().info(Path(path).parent.name)["method"]
-        files = list(dict.fromkeys([*space["files"].get(method, []), path]))
         chosen = space["chosen"] | {method: {"weights": path, "params": {}}}
         st.session_state.pop(f"pick.{method}", None)
         st.session_state.pop(f"{method}.weights", None)
-        space.update(files=space["files"] | {method: files}, chosen=chosen)
+        space.update(files=space.with_file(method, path), chosen=chosen)
         st.rerun()
 
 

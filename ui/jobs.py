@@ -441,9 +441,8 @@ def take_over(jobs: Jobs, space, job: Job):
 def use_in_compare(space, file: Path, job: Job):
     method = job.spec["recipe"]["method"]
     path = services.store().put_weights(file.read_bytes(), f"{name_of(job)}.safetensors", method)
-    files = list(dict.fromkeys([*space["files"].get(method, []), path]))
     chosen = (space["chosen"] or {}) | {method: {"weights": path, "params": {}}}
-    space.update(files=space["files"] | {method: files}, chosen=chosen)
+    space.update(files=space.with_file(method, path), chosen=chosen)
     st.switch_page(PAGES / "compare.py", query_params={"w": space.name})
 
 

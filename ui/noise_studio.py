@@ -142,9 +142,8 @@ def own_weights(space):
         name = compare.escape(upload.name)
         st.error(f"{name} holds the network of {method}, not an InvDN. The Compare page can use it.")
         return
-    files = list(dict.fromkeys([*space["files"].get("invdn", []), path]))
     st.session_state.pop("studio.weights", None)
-    space.update(files=space["files"] | {"invdn": files}, studio=space["studio"] | {"weights": path})
+    space.update(files=space.with_file("invdn", path), studio=space["studio"] | {"weights": path})
     st.rerun()
 
 

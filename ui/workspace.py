@@ -52,6 +52,10 @@ class Workspace:
             if any(kept[k] != v for k, v in changes.items()):
                 services.store().save_workspace(self.name, kept | changes)
 
+    def with_file(self, method: str, path: str) -> dict:
+        """``files`` with one more weight file of the visitor's for a method."""
+        return self["files"] | {method: list(dict.fromkeys([*self["files"].get(method, []), path]))}
+
 
 def merged(before: dict, after: dict, kept: dict) -> dict:
     """``kept`` with what differs between before and after."""
