@@ -38,7 +38,7 @@ with main:
 # First of all: what is below may wait, right after the start of the server for seconds.
 shown = compare.finished(space)
 with viewer:
-    comparison_viewer(
+    seen = comparison_viewer(
         compare.layers(space, shown),
         key="viewer",
         view=compare.front(space, shown),
@@ -55,7 +55,7 @@ with progress:
     compare.progress(space, shown)
 with facts:
     noise = compare.describe(space)
-compare.score_table(space)
-compare.save(space)
+    compare.score_table(space)
+    compare.save(space, seen["right"])
 compare.classic_slider(space)
 compare.tell_noise(space, *noise)

@@ -22,6 +22,7 @@ const ends = new WeakMap() // Streamlit calls this again when the theme changes,
 export default function ({ data, parentElement }) {
   ends.get(parentElement)?.()
   const uploader = document.querySelector(data.uploader)
+  if (!uploader) return // gone already, as after a file was taken over
   const says = parentElement.querySelector("[role=alert]")
   const refusal = chip => {
     const { title: name } = chip.querySelector("[data-testid=stFileChipName]")

@@ -329,7 +329,8 @@ def describe(space):
     megapixels = info["width"] * info["height"] / 1e6
     depth = f"{info['bits']} bit " if info["format"] != "computed" else ""
     kind = "grey" if info["channels"] == 1 else "colour"
-    size = f"{info['width']} × {info['height']} pixels ({megapixels:.1f} megapixels), {depth}{kind}."
+    many = f" ({megapixels:.1f} megapixels)" if megapixels >= 0.1 else ""
+    size = f"{info['width']} × {info['height']} pixels{many}, {depth}{kind}."
     place = st.empty()
     place.markdown(f"{size} Measuring the noise…" if "sigma" not in info else size)
     for note in info["notes"]:
@@ -388,6 +389,8 @@ def set_reference(space, data, name):
     if sizes[0] != sizes[1]:
         say = " and ".join(f"{w} × {h} with {c} channel{'s' * (c > 1)}" for w, h, c in sizes)
         st.error(f"The picture and the reference differ in size: {say}. Give a reference of the same size.")
+    elif np.array_equal(services.store().pixels(space["picture"]), services.store().pixels(item)):
+        st.error("This is the same picture, pixel by pixel: there is nothing to score against it.")
     elif item != space["reference"]:
         space.update(reference=item)
         st.rerun()
@@ -503,7 +506,7 @@ def draw_table(space, done: list[str], known: dict[str, dict]):
         row["Megapixels/s"] = info["width"] * info["height"] / 1e6 / max(info["seconds"], 1e-6)
         rows.append(row)
     frame = pd.DataFrame(rows)
-    best = {"PSNR (dB)": "max", "SSIM": "max", "Seconds": "min"}
+    best = {"PSNR (dB)": "max", "SSIM": "max", "Seconds": "min"} if len(done) > 1 else {}
     digits = {"PSNR (dB)": 2, "SSIM": 4, "Seconds": 2, "Megapixels/s": 2, "Noise level": 1}
     style = frame.style.format({name: f"{{:.{n}f}}" for name, n in digits.items()}, na_rep="")
     for column, way in best.items():
@@ -560,15 +563,17 @@ def small_copy(item: str) -> Image.Image:
     return copy
 
 
-def save(space):
-    """Download any result at full resolution, and its recipe."""
+def save(space, right: str):
+    """Download any result at full resolution, and its recipe: first the one that the viewer shows on the right."""
     done = finished(space)
     if not done:
         return
     pick, kind, get, how = st.columns([2, 1.5, 1.2, 1.2], vertical_alignment="bottom")
     key = f"save.{space['picture']}"
-    if st.session_state.get(key) not in done:
-        st.session_state[key] = done[0]
+    kept = st.session_state.get(key)
+    if kept not in done or kept == st.session_state.get("save.right"):  # else another was chosen here, and stays
+        st.session_state[key] = next(item for item in (right, kept, done[0]) if item in done)
+    st.session_state["save.right"] = right
     item = pick.selectbox("Save", done, format_func=lambda i: space["runs"][i]["title"], key=key)
     kinds = list(routes.FORMATS)
     format = kind.selectbox("As", kinds, kinds.index(services.lossless(item)), lambda k: routes.FORMATS[k][0])

@@ -54,14 +54,13 @@ def weights_form(spec: DenoiserSpec, kept: str | None, key: str, files=(), autom
     if len(choices) < 2:
         return choices[0] if choices else None
     if automatic:
-        choices.insert(0, None)
+        choices.insert(0, automatic)
     st.session_state.setdefault(f"{key}.weights", kept if kept in choices else choices[0])
     help = "What the network was trained on."
-    name = lambda choice: automatic if choice is None else Path(choice).name  # noqa: E731
-    pick = st.selectbox("Weights", choices, format_func=name, key=f"{key}.weights", help=help)
+    pick = st.selectbox("Weights", choices, format_func=lambda one: Path(one).name, key=f"{key}.weights", help=help)
     if pick in spec.weights:
         st.caption(f"Trained on: {weights.entry(spec.name, pick)[1]['noise']}.")
-    return pick
+    return None if pick == automatic else pick
 
 
 def params_form(spec: DenoiserSpec, values: dict, key: str) -> dict:

@@ -568,7 +568,8 @@ def to_compare(space, item: str, chosen: int):
     store, info = services.store(), services.store().info(item)
     result = fits.result(item, chosen)
     facts = store.info(result)
-    run = {"name": "inr", "device": info["device"], "weights": None, "params": facts["params"], "title": facts["title"]}
+    run = {"name": "inr", "device": info["device"], "weights": None, "params": facts["params"]}
+    run["title"] = f"INR, {facts['title']}"
     name = space.name
     if info["picture"] != space["picture"]:
         name = digest("compare", space.name, info["picture"])[:22]

@@ -6,6 +6,7 @@ import hashlib
 import io
 import zipfile
 from dataclasses import dataclass, field
+from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -105,13 +106,18 @@ def board(jobs: Jobs, space, busy: bool):
         st.info("No jobs yet. Start one on the Train page, or denoise many pictures here.", icon=":material/inbox:")
         return
     by_id = {status.job.id: status for status in statuses}
-    chosen = by_id.get(st.query_params.get("job"), statuses[0])
+    if "job" not in st.query_params:
+        choose(statuses[0].job.id)  # and it stays this one when another comes first
+    asked = st.query_params["job"]
     left, right = st.columns([1, 2.6], gap="medium")
     with left:
-        listing(statuses, chosen.job.id)
+        listing(statuses, asked)
     with right:
+        if asked not in by_id:
+            st.warning(f"There is no job {compare.escape(asked)}; it may have been deleted.")
+            return
         try:
-            watch(jobs, space, chosen)
+            watch(jobs, space, by_id[asked])
         except JobError:  # deleted in another window just now
             st.rerun()
 
@@ -141,7 +147,7 @@ def facts(status: Status) -> str:
     if job.active and status.pictures_per_second:
         parts.append(f"{status.pictures_per_second:.3g} pictures a second")
     if job.finished and job.ran:
-        parts.append(f"ran {compare.duration(job.ran)}")
+        parts.append(f"ran {compare.duration(job.ran)}, {datetime.fromtimestamp(job.created):%d %b %H:%M}")
     return " · ".join(parts)
 
 
@@ -217,7 +223,8 @@ def watch(jobs: Jobs, space, status: Status):
             download("The table with every picture's scores", job, table.name, f"benchmark {job.id}.json")
     left_out = [event for event in events if event["event"] == "problem"]
     if left_out:
-        with st.expander(f"{len(left_out)} files were left out", icon=":material/rule:"):
+        files = "1 file was" if len(left_out) == 1 else f"{len(left_out)} files were"
+        with st.expander(f"{files} left out", icon=":material/rule:"):
             problems(left_out)
     with st.expander("Log", icon=":material/terminal:"):
         log = kinds.tail(jobs.folder(job.id) / "log.txt").strip()
@@ -234,24 +241,29 @@ def actions(jobs: Jobs, job: Job):
     """The buttons that a job's state allows."""
     with st.container(horizontal=True, width="content", gap="small"):
         if job.state in ("running", "queued"):
-            button("Pause", "pause", lambda: jobs.pause(job.id))
+            button("Pause", "pause", lambda: jobs.pause(job.id), job)
         if job.state in ("paused", "failed"):
-            button("Resume" if job.state == "paused" else "Try again", "play_arrow", lambda: jobs.resume(job.id))
+            button("Resume" if job.state == "paused" else "Try again", "play_arrow", lambda: jobs.resume(job.id), job)
         if job.state == "queued" and jobs.list()[0].id != job.id:
-            button("Run next", "vertical_align_top", lambda: jobs.reorder(job.id, 0))
+            button("Run next", "vertical_align_top", lambda: jobs.reorder(job.id, 0), job)
         if not job.finished and job.state != "cancelling":
-            with st.popover("Cancel", icon=":material/stop:"):
-                st.write("End this job for good? What it made so far is kept.")
-                button("End it", "stop", lambda: jobs.cancel(job.id))
-        button("Duplicate", "content_copy", lambda: choose(jobs.submit(job.kind, job.spec, job.priority).id))
+            with st.popover("Cancel", icon=":material/stop:", key=f"cancel.{job.id}"):
+                st.write(f"End *{compare.escape(job.title)}* for good? What it made so far is kept.")
+                button("End it", "stop", lambda: jobs.cancel(job.id), job)
+        button("Duplicate", "content_copy", lambda: choose(jobs.submit(job.kind, job.spec, job.priority).id), job)
         if not job.active:
-            with st.popover("Delete", icon=":material/delete:"):
-                st.write("Remove this job and all it made?")
-                button("Delete it", "delete", lambda: jobs.delete(job.id))
+            with st.popover("Delete", icon=":material/delete:", key=f"delete.{job.id}"):
+                st.write(f"Remove *{compare.escape(job.title)}* and all it made?")
+                button("Delete it", "delete", lambda: delete(jobs, job.id), job)
 
 
-def button(label: str, icon: str, act):
-    """A button whose deed may be refused; then the page says why."""
+def delete(jobs: Jobs, id: str):
+    jobs.delete(id)
+    st.query_params.pop("job", None)
+
+
+def button(label: str, icon: str, act, job: Job):
+    """A button for one job, whose deed may be refused; then the page says why."""
 
     def deed():
         try:
@@ -259,7 +271,7 @@ def button(label: str, icon: str, act):
         except DenoiserError as error:
             st.session_state["job refused"] = str(error)
 
-    st.button(label, icon=f":material/{icon}:", on_click=deed, key=f"act.{label}")
+    st.button(label, icon=f":material/{icon}:", on_click=deed, key=f"act.{label}.{job.id}")
 
 
 # A training
@@ -296,7 +308,7 @@ def curves(job: Job, events: list[dict], scores: list[dict]):
     if steps:
         positive = min(event["loss"] for event in steps) > 0
         chart(parts[1], job, steps, "loss", "Loss", type="log" if positive else "linear")
-        chart(parts[2], job, steps, "lr", "Learning rate", tickformat=".0e")
+        chart(parts[2], job, steps, "lr", "Learning rate", tickformat="~e")
 
 
 def chart(place, job: Job, events: list[dict], name: str, title: str, levels=(), mode="lines", **axis):

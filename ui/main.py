@@ -27,4 +27,8 @@ pages = [
     st.Page(ROOT / "pages" / "benchmark.py", title="Benchmark", icon=":material/leaderboard:"),
     st.Page(ROOT / "pages" / "methods.py", title="Methods", icon=":material/menu_book:"),
 ]
-st.navigation(pages, position="top").run()
+page = st.navigation(pages, position="top")
+if st.session_state.get("page") != page.title:
+    st.session_state["page"] = page.title
+    st.session_state.pop("lab.view", None)  # the browser has forgotten where the lab's timeline was; the workspace not
+page.run()

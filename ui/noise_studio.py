@@ -245,6 +245,10 @@ def line(one: Asked):
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         place = st.container()
         if one.active:
+            if task.state == "waiting":
+                where = services.queue(services.devices()[0]).place(task)
+                place.markdown(f":material/hourglass_top: {job.title}: number {where} in the queue")
+                return
             seconds = one.seconds if task.remaining is None else task.remaining
             if not job.passes:  # nothing tells how far it is
                 place.markdown(f":material/hourglass_top: {job.title}…")

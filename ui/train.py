@@ -398,7 +398,8 @@ def summary(mine: Jobs, form: dict, advanced: dict, folder: Path | None):
     if found.scenes == 1:
         st.warning("All of one scene: nothing can be held back, so nobody will see how good it gets.")
     if found.problems:
-        with st.expander(f"{len(found.problems)} files will be left out", icon=":material/rule:"):
+        files = "1 file" if len(found.problems) == 1 else f"{len(found.problems)} files"
+        with st.expander(f"{files} will be left out", icon=":material/rule:"):
             jobs.problems([{"path": str(p.path), "reason": p.reason} for p in found.problems])
     a, b, c = st.columns([1.2, 1, 1])
     a.metric("Time", LENGTHS.get(form["minutes"], f"{form['minutes']:g} minutes").replace("minutes", "min"))

@@ -179,6 +179,21 @@ def test_reload_keeps_the_view(page):
     expect(page.locator(".pane")).to_have_count(4, timeout=WAIT)
 
 
+def test_keys_go_on_after_a_click_on_a_picture_that_a_mode_hides(page):
+    stage = page.locator(".stage").bounding_box()
+    page.mouse.click(stage["x"] + 150, stage["y"] + 150)
+    page.keyboard.press("g")
+    expect(page.locator(".pane")).to_have_count(4, timeout=WAIT)
+    pane = page.locator(".pane").nth(2).bounding_box()
+    page.mouse.click(pane["x"] + pane["width"] / 2, pane["y"] + pane["height"] / 2)
+    page.wait_for_timeout(500)  # until the browser has noticed
+    page.keyboard.press("s")
+    expect(page.locator(".pane")).to_have_count(0, timeout=WAIT)
+    page.wait_for_timeout(500)
+    page.keyboard.press("d")
+    expect(page.locator("button[data-mode=difference]")).to_have_attribute("aria-pressed", "true", timeout=WAIT)
+
+
 def test_new_result_keeps_zoom_and_divider(page):
     press(page, "4")
     expect(page.locator(ZOOM)).to_have_text("400 %", timeout=WAIT)

@@ -367,6 +367,11 @@ def test_a_reference_of_another_size_is_refused(page, astronaut):
     assert state(page)["reference"] is None
 
 
+def test_the_picture_itself_is_no_reference(page, photo):
+    page = upload(page, photo, "again.png", which="reference")
+    assert "the same picture" in page.error[0].value and state(page)["reference"] is None
+
+
 def test_added_noise_replaces_an_uploaded_reference(page, photo, astronaut):
     picture = state(page)["picture"]
     page = upload(page, png(astronaut[:48, :64]), "clean.png", which="reference")
@@ -435,6 +440,7 @@ def test_weights_are_a_choice_where_there_are_several(page, monkeypatch):
 
     monkeypatch.setattr(services, "model", Asked)
     page = choose(page, "drunet")
+    assert page.selectbox(key="drunet.weights").value == "Automatic: fits the noise"
     page = page.selectbox(key="drunet.weights").set_value("other").run()
     assert "Trained on: Something else." in said(page)
     page = press(page, "Denoise with 1")

@@ -185,6 +185,25 @@ def test_a_job_is_chosen_and_the_link_remembers_it(mine):
     assert "#### Train two" in said(page) and page.query_params["job"] == second.id
 
 
+def test_the_job_that_is_shown_stays_when_another_comes_first(mine):
+    first, second = training(mine, "Train one"), training(mine, "Train two")
+    page = opened()
+    assert "#### Train one" in said(page) and page.query_params["job"] == first.id
+    mine.cancel(first.id)
+    page.run()
+    assert "#### Train one" in said(page)
+    press(page, "Delete it")
+    assert [job.id for job in mine.list()] == [second.id]
+    assert "#### Train two" in said(page) and page.query_params["job"] == second.id
+
+
+def test_a_link_to_a_job_that_is_gone_says_so(mine):
+    job = training(mine)
+    page = AppTest.from_file(str(PAGE), default_timeout=120)
+    page.query_params["job"] = "gone"
+    assert "There is no job gone" in said(page.run()) and f"#### {job.title}" not in said(page)
+
+
 def test_a_failed_job_says_why_and_can_be_tried_again(mine):
     job = training(mine)
     mine.store.move(job.id, "failed", reason="The loss became nan at step 3: try a lower learning rate.")

@@ -600,6 +600,8 @@ class Viewer {
   setMode(mode) {
     if (mode !== this.state.mode && !this.$(`[data-mode=${mode}]`).disabled)
       this.change({ mode }, MODES.find(([id]) => id === mode)[1])
+    // The pane that had the focus may be hidden now: keys go on to the viewer.
+    if (!this.root.getRootNode().activeElement?.matches("button, select")) this.root.focus({ preventScroll: true })
   }
 
   choose(side, id) {
