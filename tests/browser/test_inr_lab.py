@@ -114,6 +114,13 @@ def test_a_fit_is_watched_stopped_by_rule_and_compared(page):
     expect(page.get_by_text(DONE)).to_be_visible(timeout=WAIT)
     expect(page.get_by_role("button", name=f"Compare step {step} with")).to_be_visible(timeout=WAIT)
 
+    page.locator(".dial .rules button", has_text="Steps as set").click()
+    expect(page.get_by_role("button", name=f"Compare step {STEPS} with")).to_be_visible(timeout=WAIT)
+    for name in ("Methods", "INR Lab"):  # a visit elsewhere forgets nothing
+        page.get_by_role("link", name=name, exact=True).click()
+        expect(page.get_by_role("button", name="Compare step")).to_have_count(int(name == "INR Lab"), timeout=WAIT)
+    expect(page.get_by_role("button", name=f"Compare step {STEPS} with")).to_be_visible(timeout=WAIT)
+
 
 def test_a_fit_is_stopped_and_goes_on(page):
     learn(page, 20_000)
