@@ -19,9 +19,9 @@ from skimage import data as pictures
 
 from denoisers import networks, own_weights, weights
 from denoisers.errors import DenoiserError, ParameterError
-from denoisers.networks.vgg import VGG19Features
 from denoisers.training import export, loop, recipe
 from denoisers.training.validation import Validation
+from denoisers.training.vgg import VGG19Features
 
 TINY = """
 title = "a test"
