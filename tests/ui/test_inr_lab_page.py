@@ -298,7 +298,8 @@ def test_the_chosen_output_is_in_compares_table(page, noisy, monkeypatch):
     page = press(page, "Compare step 40 with other denoisers")
     assert gone == [page.query_params["w"]]
     other = opened(gone[0], "compare.py")
-    assert list(other.dataframe[0].value["Denoiser"]) == [f"{services.store().info(newest(page))['name']}, step 40"]
+    name = f"INR, {services.store().info(newest(page))['name']}, step 40"
+    assert list(other.dataframe[0].value["Denoiser"]) == [name]
     (result,) = state(other)["runs"]
     np.testing.assert_allclose(services.store().pixels(result), fits.course(newest(page)).output(40))
     assert services.recipe(result)["iteration"] == 40
