@@ -245,16 +245,16 @@ def line(one: Asked):
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         place = st.container()
         if one.active:
-            if task.state == "waiting":
-                where = services.queue(services.devices()[0]).place(task)
-                place.markdown(f":material/hourglass_top: {job.title}: number {where} in the queue")
-                return
             seconds = one.seconds if task.remaining is None else task.remaining
             if not job.passes:  # nothing tells how far it is
                 place.markdown(f":material/hourglass_top: {job.title}…")
                 return
-            left = f", {compare.duration(seconds)} to go" if seconds > compare.LONG else ""
-            place.progress(task.fraction, f"{job.title}: {task.fraction:.0%}{left}")
+            if task.state == "waiting":
+                where = max(1, services.queue(services.devices()[0]).place(task))
+                place.markdown(f":material/hourglass_top: {job.title}: number {where} in the queue")
+            else:
+                left = f", {compare.duration(seconds)} to go" if seconds > compare.LONG else ""
+                place.progress(task.fraction, f"{job.title}: {task.fraction:.0%}{left}")
             st.button("Cancel", key=f"cancel.{job.id}", on_click=cancel, args=(one,))
             return
         if one.failed:
