@@ -69,6 +69,13 @@ def explain(source: str, condition: str) -> str:
     return f"{about} {next(text for start, text in CONDITION_HELP.items() if condition.startswith(start))}"
 
 
+def named(model: str) -> str:
+    """METHOD.TAG as the other pages call it: DRUNet (camera)."""
+    method, _, tag = model.partition(".")
+    known = denoisers.spec(method).title if method in denoisers.names() else method
+    return BEFORE.capitalize() if model == NOISY else f"{known} ({tag})" if tag else known
+
+
 def tests(results) -> list[tuple[str, str]]:
     """(set, condition) of every line of the table; real photographs first."""
     found = dict.fromkeys((row["set"], row["condition"]) for row in results["rows"])
@@ -100,13 +107,13 @@ def table(results, score: str, shown):
     """A line a model, a column a test; the best of each column marked."""
     values = {title(*test): {row["model"]: row[score] for row in rows(results, test) if score in row} for test in shown}
     frame = pd.DataFrame(values)
-    frame = frame.sort_values(frame.columns[0], ascending=score == "seconds_per_megapixel")
-    contest = frame.drop(index=NOISY, errors="ignore")
+    frame = frame.sort_values(frame.columns[0], ascending=score == "seconds_per_megapixel").rename(index=named)
+    contest = frame.drop(index=named(NOISY), errors="ignore")
     best = contest.min() if score == "seconds_per_megapixel" else contest.max()
 
     def mark(column):
         won = "font-weight: 700; background-color: rgba(20, 160, 140, .22)"
-        return [won if name != NOISY and value == best[column.name] else "" for name, value in column.items()]
+        return [won if name != named(NOISY) and value == best[column.name] else "" for name, value in column.items()]
 
     frame.index.name = "Denoiser"
     style = frame.style.format(f"{{:.{DIGITS[score]}f}}", na_rep="").apply(mark)
@@ -153,11 +160,12 @@ def scatter(results, test):
     figure, found = go.Figure(), rows(results, test)
     before = next((row["psnr"] for row in found if row["model"] == NOISY), None)
     family = families(results)
-    points = {row["model"]: (row["seconds_per_megapixel"], row["psnr"]) for row in found if row["model"] in family}
+    timed = [row for row in found if row["model"] in family]
+    points = {named(row["model"]): (row["seconds_per_megapixel"], row["psnr"]) for row in timed}
     plot = PHONE if "Mobi" in st.context.headers.get("User-Agent", "") else PLOT
     places = label_places(points, before, plot) if points else {}
     for name in dict.fromkeys(family.values()):
-        some = [model for model in points if family[model] == name]
+        some = [named(row["model"]) for row in timed if family[row["model"]] == name]
         figure.add_scatter(
             x=[points[model][0] for model in some],
             y=[points[model][1] for model in some],
@@ -186,7 +194,7 @@ def costs(results):
     facts = {row["model"]: row for row in results["rows"] if "parameters" in row}
     own = [
         {
-            "Network": name,
+            "Network": named(name),
             "Parameters (million)": row["parameters"] / 1e6,
             "Multiply-adds a pixel (thousand)": row["macs_per_pixel"] / 1e3,
         }
@@ -195,9 +203,7 @@ def costs(results):
     st.dataframe(pd.DataFrame(own).style.format(precision=2), hide_index=True, width="stretch")
     st.markdown("**As printed by the methods' authors**")
     figures = [
-        {"Method": denoisers.spec(f["model"]).title if f["model"] in denoisers.names() else f["model"], "Set": f["set"]}
-        | f["scores"]
-        | {"Note": f["note"]}
+        {"Method": named(f["model"]), "Set": f["set"]} | f["scores"] | {"Note": f["note"]}
         for f in benchmark.published()
     ]
     st.dataframe(pd.DataFrame(figures).style.format(precision=2, na_rep=""), hide_index=True, width="stretch")
@@ -217,7 +223,10 @@ def provenance(results):
     )
     apart = {row["model"]: row["machine"] for row in results["rows"] if "machine" in row}
     if apart:
-        told = (f"{name} on {one['processor']}, cores: {one['cores']}, {one['device']}" for name, one in apart.items())
+        told = (
+            f"{named(name)} on {one['processor']}, cores: {one['cores']}, {one['device']}"
+            for name, one in apart.items()
+        )
         st.caption(escape(f"Not timed like the others: {'; '.join(told)}.", 1000))
 
 
@@ -241,9 +250,9 @@ def pictures(space, results, test):
     scores = {one["picture"]: one["psnr"] for one in found[best[0]]["each"]}
     which, who = st.columns([1, 2])
     picture = which.selectbox(
-        "Picture", list(scores), format_func=lambda name: f"{name} ({scores[name]:.2f} dB with {best[0]})"
+        "Picture", list(scores), format_func=lambda name: f"{name} ({scores[name]:.2f} dB with {named(best[0])})"
     )
-    methods = who.multiselect("Denoisers", best, best[:3], help="One set of weights a method.")
+    methods = who.multiselect("Denoisers", best, best[:3], named, help="One set of weights a method.")
     place = folder(test[0])
     if place is None:
         st.caption(
@@ -293,7 +302,7 @@ def run_again(space, results):
         return
     here = [name for name in dict.fromkeys([*(test[0] for test in tests(results)), SAMPLES]) if folder(name)]
     sets = st.multiselect("Sets", here, here, format_func=set_name, help="Those whose pictures are on this server.")
-    names = st.multiselect("Denoisers", benchmark.models(None), placeholder="All of them")
+    names = st.multiselect("Denoisers", benchmark.models(None), format_func=named, placeholder="All of them")
     most, side = st.columns(2)
     count, crop = np.clip([results["pictures"] or 4, results["crop"] or 256], [1, 16], [1000, 10_000]).tolist()
     spec = {

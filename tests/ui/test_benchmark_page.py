@@ -36,10 +36,11 @@ def test_the_table_says_what_the_file_says(page, results):
     assert not page.exception and not page.error
     frame = page.dataframe[0].value
     rows = json.loads(results.read_text())["rows"]
-    assert frame.loc["tv", "sigma 25, Samples"] == next(
+    assert frame.loc["Total variation", "sigma 25, Samples"] == next(
         r["psnr"] for r in rows if (r["model"], r["condition"]) == ("tv", "sigma 25")
     )
-    assert list(frame.index)[-1] in ("noisy", "tv")  # best first
+    assert list(frame.index)[-1] in ("The noisy picture itself", "Total variation")  # best first
+    assert "ADNet (awgn)" in frame.index
 
 
 def test_a_file_that_is_no_benchmark_is_told(tmp_path, monkeypatch):
@@ -136,7 +137,8 @@ def test_the_results_of_a_job_are_shown_in_place_of_grainwise_s_own(with_jobs, p
     own = page.dataframe[0].value
     page.query_params["job"] = job.id
     page.run()
-    assert not page.exception and page.dataframe[0].value.loc["tv"].tolist() == (own.loc["tv"] + 7).tolist()
+    shown, name = page.dataframe[0].value, "Total variation"
+    assert not page.exception and shown.loc[name].tolist() == (own.loc[name] + 7).tolist()
     next(b for b in page.button if b.label == "Grainwise's own results").click().run()
     assert page.dataframe[0].value.equals(own) and "job" not in page.query_params
 
@@ -144,7 +146,7 @@ def test_the_results_of_a_job_are_shown_in_place_of_grainwise_s_own(with_jobs, p
 def test_the_results_of_a_job_that_is_not_the_visitor_s_are_refused(page):
     page.query_params["job"] = "290101-000000-0000abcd"
     page.run()
-    assert page.error and not page.exception and "tv" in page.dataframe[0].value.index
+    assert page.error and not page.exception and "Total variation" in page.dataframe[0].value.index
 
 
 def test_labels_of_near_points_do_not_cover_each_other():
