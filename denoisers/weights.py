@@ -22,7 +22,7 @@ CACHE_BYTES = int(float(os.environ.get("GRAINWISE_MODEL_CACHE_MB") or 2000) * 1_
 
 @functools.cache
 def catalogue() -> dict[str, dict]:
-    """All entries of catalogue.toml by full name, for example "drunet.awgn"."""
+    """What catalogue.toml says, by method and tag: ``catalogue()["drunet"]["awgn"]``."""
     path = FOLDER / "catalogue.toml"
     if not path.exists():
         warnings.warn(f"No network has weights: {path} is not there. See GRAINWISE_WEIGHTS.", stacklevel=1)

@@ -41,6 +41,12 @@ class ADNet(nn.Module):
         nn.init.normal_(self.conv3.weight, std=1e-2)
         nn.init.ones_(self.conv3.bias)  # its gate is open
 
+    def rectified(self):
+        """See ``training/recycle.py``."""
+        layers = [getattr(self, f"conv1_{i}") for i in range(1, 16)]
+        hearers = [*(layer[0] for layer in layers[1:]), self.conv1_16]
+        return [(conv, norm, after) for (conv, norm, _), after in zip(layers, hearers, strict=True)]
+
     def forward(self, x):
         if self.bgr:
             x = x.flip(1)

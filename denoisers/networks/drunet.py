@@ -60,6 +60,10 @@ class DRUNet(nn.Module):
                 nn.init.kaiming_normal_(module.conv1.weight, nonlinearity="relu")
                 nn.init.normal_(module.conv2.weight, std=1e-3)
 
+    def rectified(self):
+        """See ``training/recycle.py``."""
+        return [(block.conv1, None, block.conv2) for block in self.modules() if isinstance(block, ResBlock)]
+
     def forward(self, x, sigma):
         sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
         if sigma.ndim < 4:

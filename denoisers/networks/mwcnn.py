@@ -6,6 +6,8 @@ picture itself; the transform being linear, the picture is added after it here, 
 arithmetic never touches it.
 """
 
+from itertools import zip_longest
+
 import torch
 from torch import nn
 
@@ -64,6 +66,14 @@ class MWCNN(nn.Module):
                 if module.in_channels == module.out_channels:
                     pass_on_(module.weight)
         nn.init.normal_(self.expanding[-1][-1].weight, std=1e-3)  # the untrained net returns its input
+
+    def rectified(self):
+        """See ``training/recycle.py``; what ends a block is heard by the next one and by its mirror image."""
+        for block in (*self.contracting, self.bottom, *self.expanding):
+            layers = [layer if isinstance(layer, nn.Sequential) else [layer] for layer in block]
+            for (conv, *rest), after in zip_longest(layers, layers[1:]):
+                if rest:
+                    yield conv, rest[0] if isinstance(rest[0], nn.BatchNorm2d) else None, after[0] if after else None
 
     def forward(self, x):
         y, skips = haar(x), []

@@ -60,6 +60,11 @@ class REDNet(nn.Module):
                 pass_on_(layer.weight)
         nn.init.normal_(self.tail.weight, std=1e-3)  # the untrained net returns its input
 
+    def rectified(self):
+        """See ``training/recycle.py``; each second layer, as a skip starts or ends behind the others."""
+        layers = [*self.encoder, *self.decoder, self.tail]
+        return [(conv, None, after) for conv, after in zip(layers[::2], layers[1::2], strict=True)]
+
     def forward(self, x):
         y, skips = x, {}
         for i, conv in enumerate(self.encoder, 1):

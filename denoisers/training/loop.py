@@ -12,9 +12,9 @@
 Events have ``event``, ``time``, and mostly ``step`` and ``seconds`` trained. problem: path, reason, of a file left out;
 start: recipe, parameters, steps, minutes, device, noisy (psnr and ssim of the held-back pictures as they are); train:
 loss, lr, pictures_per_second (crops), megapixels seen, progress; validation: psnr, ssim, preview, the first one
-untrained; default: the same of the method's default weights, and weights, their name; end: reason ("finished",
-"stopped"), megapixels, date. A training that was killed goes on from an earlier step than it has told last: its next
-start says from which.
+untrained; recycled: channels, how many began anew; default: the same as validation of the method's default weights,
+and weights, their name; end: reason ("finished", "stopped"), megapixels, date. A training that was killed goes on from
+an earlier step than it has told last: its next start says from which.
 
 Several processes (``torchrun --nproc-per-node N -m denoisers train ...``) share every batch; each averages its
 gradients with the others, and the first writes the files.
@@ -40,6 +40,7 @@ from .descent import Descent
 from .folders import first as told
 from .objectives import OBJECTIVES
 from .recipe import Recipe, parse
+from .recycle import Recycling
 from .sources import open_data
 from .validation import Validation
 
@@ -180,6 +181,7 @@ def train(
     network = recipe.build().to(device, memory_format=torch.channels_last).train(not o.freeze_norm)
     descent = Descent(network, o)
     average = Average(network, o.ema)
+    recycling = Recycling(network, average, o.recycle, team.mean)
     options = arguments(recipe, device)
     critic = options.get("critic")
     step, seconds, pixels = 0, 0.0, 0
@@ -190,6 +192,7 @@ def train(
         average.weights = state["average"]
         if critic:
             critic.load_state_dict(state["critic"])
+        recycling.load_state_dict(state.get("recycling", {}))
         step, seconds, pixels = state["step"], state["seconds"], state["pixels"]
 
     first = team.rank == 0
@@ -213,6 +216,7 @@ def train(
         if first:
             state = dict(network=network.state_dict(), optimiser=descent.state_dict(), average=average.weights)
             state |= dict(step=step, seconds=seconds, pixels=pixels)
+            state |= dict(recycling=recycling.state_dict())
             state |= dict(critic=critic.state_dict()) if critic else {}
             write_atomically(checkpoint, lambda part: torch.save(state, part))
             tensors = {k: v.contiguous() for k, v in average.weights.items()}
@@ -262,6 +266,8 @@ def train(
             average.update(network, step)
             losses.append(value.item())
             step += 1
+            if anew := recycling(step):
+                events.write("recycled", step=step, channels=anew)
             seen += len(batch.noisy) * team.world
             pixels += batch.noisy[:, 0].numel() * team.world
             now = time.monotonic()

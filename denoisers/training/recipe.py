@@ -91,6 +91,8 @@ class Optimiser(Part):
     freeze_norm: bool = False
     """Batch normalisation keeps the statistics it begins with, mean 0 and variance 1 unless ``start`` brought others:
     an affine layer. The few crops that a CPU takes at a time, each of another noise level, have none to share."""
+    recycle: int = Field(0, ge=0)
+    """Steps after which channels that have fallen silent begin anew, see ``recycle.py``; 0 for never."""
     ema: float = 0.999
     """Decay of the averaged weights, which are what is validated and kept."""
 

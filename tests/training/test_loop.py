@@ -58,6 +58,12 @@ def by_muon(tmp_path, steps=8, batch=2):
     return path
 
 
+def recycling(tmp_path, steps=8, batch=2):
+    path = by_muon(tmp_path, steps, batch)
+    path.write_text(path.read_text().replace("lr = 4e-3", "lr = 4e-3, recycle = 4"))
+    return path
+
+
 def judged(tmp_path, options='{ gan_weight = 5.0, gan_type = "lsgan" }'):
     """An InvDN with the terms that its code names and leaves off."""
     path = tmp_path / "judged.toml"
@@ -78,8 +84,11 @@ def command(recipe_path, folder, run, *more):
     return ["-m", "denoisers", *map(str, words)]
 
 
-@pytest.mark.parametrize("facts", [tiny, by_muon, judged], ids=["alone", "by Muon", "beside a discriminator"])
+@pytest.mark.parametrize(
+    "facts", [tiny, by_muon, recycling, judged], ids=["alone", "by Muon", "recycling", "beside a discriminator"]
+)
 def test_resumed_training_equals_an_uninterrupted_one(tmp_path, folder, monkeypatch, facts):
+    monkeypatch.setattr("denoisers.training.recycle.SILENT", 1)  # all that is below the mean
     facts = recipe.load(facts(tmp_path))
     through = load_file(loop.train(facts, folder, tmp_path / "through", threads=1))
 
@@ -92,6 +101,14 @@ def test_resumed_training_equals_an_uninterrupted_one(tmp_path, folder, monkeypa
     assert events(part, "end")[-1]["reason"] == "finished"
     for name, value in through.items():
         torch.testing.assert_close(resumed[name], value, rtol=0, atol=0)
+
+
+def test_silent_channels_begin_anew_while_a_training_runs(tmp_path, folder, monkeypatch):
+    monkeypatch.setattr("denoisers.training.recycle.SILENT", 1)
+    loop.train(recipe.load(recycling(tmp_path)), folder, tmp_path / "run", threads=1)
+    assert [line["step"] for line in events(tmp_path / "run", "recycled") if line["channels"] > 0] == [4, 8]
+    loop.train(recipe.load(by_muon(tmp_path)), folder, tmp_path / "without", threads=1)
+    assert not events(tmp_path / "without", "recycled")
 
 
 def test_features_and_a_discriminator_change_what_is_learned(tmp_path, folder):
