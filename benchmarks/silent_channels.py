@@ -13,7 +13,7 @@ import torch
 from skimage import data
 
 from denoisers.noise import add_noise
-from denoisers.training.recycle import SILENT
+from denoisers.training.recycle import Recycling
 from denoisers.weights import catalogue, read_network
 
 PICTURES = (data.astronaut, data.coffee, data.chelsea, data.cat)
@@ -32,18 +32,11 @@ def noisy_pictures():
 @torch.inference_mode()
 def silent(network) -> list[torch.Tensor]:
     """Which channels are silent, a ReLU an entry, from the first to the last."""
-    fired = []
-
-    def listen(index):
-        return lambda _, inputs, output: fired[index].append(output.relu().mean((0, 2, 3)))
-
-    for index, (conv, norm, _) in enumerate(network.rectified()):
-        fired.append([])
-        (norm or conv).register_forward_hook(listen(index))
+    recycling = Recycling(network, average=None, every=1, mean=None)
+    recycling.watch()
     for pictures, sigma in noisy_pictures():
         network(pictures, sigma) if network.takes_sigma else network(pictures)
-    means = [torch.stack(values).mean(0) for values in fired]
-    return [mean <= SILENT * mean.mean() for mean in means]
+    return recycling.silent()
 
 
 def main():

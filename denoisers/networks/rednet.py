@@ -7,6 +7,8 @@ run faster. The first layer and the last sum, which has no ReLU, stay in float32
 touches the picture.
 """
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -61,9 +63,10 @@ class REDNet(nn.Module):
         nn.init.normal_(self.tail.weight, std=1e-3)  # the untrained net returns its input
 
     def rectified(self):
-        """See ``training/recycle.py``; each second layer, as a skip starts or ends behind the others."""
+        """See ``training/recycle.py``; a skip starts behind each second layer of the encoder."""
         layers = [*self.encoder, *self.decoder, self.tail]
-        return [(conv, None, after) for conv, after in zip(layers[::2], layers[1::2], strict=True)]
+        for i, (conv, after) in enumerate(pairwise(layers), 1):
+            yield conv, None, None if i % 2 == 0 and i <= len(self.encoder) else after
 
     def forward(self, x):
         y, skips = x, {}

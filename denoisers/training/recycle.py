@@ -41,7 +41,6 @@ class Recycling:
             return 0
         left = -step % self.every
         if left == min(WATCHED, self.every - 1) and not self.hooks:
-            self.heard, self.fired = [0.0] * len(self.units), [0.0] * len(self.units)
             self.watch()
         return self.begin_anew(step) if left == 0 and self.hooks else 0
 
@@ -51,13 +50,16 @@ class Recycling:
 
     def load_state_dict(self, state: dict):
         if state:
-            self.heard, self.fired = state["heard"], state["fired"]
-            self.watch()
+            self.watch(**state)
 
-    def watch(self):
-        def hear(index):
+    def watch(self, heard=None, fired=None):
+        """From now on, or on from what was seen before."""
+        nothing = [0.0] * len(self.units)
+        self.heard, self.fired = heard or nothing.copy(), fired or nothing.copy()
+
+        def hear(means, index):
             def hook(_, inputs):
-                self.heard[index] += inputs[0].detach().float().mean((0, 2, 3))
+                means[index] += inputs[0].detach().float().mean((0, 2, 3))
 
             return hook
 
@@ -67,9 +69,16 @@ class Recycling:
 
             return hook
 
-        for index, (conv, norm, _) in enumerate(self.units):
-            self.hooks.append(conv.register_forward_pre_hook(hear(index)))
-            self.hooks.append((norm or conv).register_forward_hook(answer(index)))
+        for index, (conv, norm, after) in enumerate(self.units):
+            self.hooks.append(conv.register_forward_pre_hook(hear(self.heard, index)))
+            if after is not None:
+                self.hooks.append(after.register_forward_pre_hook(hear(self.fired, index)))
+            else:
+                self.hooks.append((norm or conv).register_forward_hook(answer(index)))
+
+    def silent(self) -> list:
+        """Which channels are, a mask for each of the network's ReLUs."""
+        return [fired <= SILENT * fired.mean() for fired in self.fired]
 
     @torch.no_grad()
     def begin_anew(self, step: int) -> int:
@@ -78,8 +87,7 @@ class Recycling:
         self.hooks, count = [], 0
         generator = torch.Generator().manual_seed(step)
         self.mean([*self.heard, *self.fired])
-        for unit, heard, fired in zip(self.units, self.heard, self.fired, strict=True):
-            silent = fired <= SILENT * fired.mean()
+        for unit, heard, silent in zip(self.units, self.heard, self.silent(), strict=True):
             if silent.any():
                 self.renew(*unit, silent, heard, generator)
                 count += int(silent.sum())
