@@ -569,12 +569,17 @@ def save(space, right: str):
     if not done:
         return
     pick, kind, get, how = st.columns([2, 1.5, 1.2, 1.2], vertical_alignment="bottom")
-    key = f"save.{space['picture']}"
+    key, own = f"save.{space['picture']}", f"save.own.{space['picture']}"
+
+    def chosen_here():
+        st.session_state[own] = st.session_state[key] != right
+
     kept = st.session_state.get(key)
-    if kept not in done or kept == st.session_state.get("save.right"):  # else another was chosen here, and stays
+    if kept not in done or not st.session_state.get(own):  # else another was chosen here, and stays
         st.session_state[key] = next(item for item in (right, kept, done[0]) if item in done)
-    st.session_state["save.right"] = right
-    item = pick.selectbox("Save", done, format_func=lambda i: space["runs"][i]["title"], key=key)
+        st.session_state[own] = False
+    titles = {item: space["runs"][item]["title"] for item in done}
+    item = pick.selectbox("Save", done, format_func=titles.get, key=key, on_change=chosen_here)
     kinds = list(routes.FORMATS)
     format = kind.selectbox("As", kinds, kinds.index(services.lossless(item)), lambda k: routes.FORMATS[k][0])
     get.link_button("Download", at(f"/download/{item}.{format}"), icon=":material/download:", width="stretch")
