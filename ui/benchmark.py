@@ -18,6 +18,8 @@ from .compare import FAMILIES, escape
 SCORES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "seconds_per_megapixel": "Seconds a megapixel"}
 PLOT, PHONE, LETTER = (900, 270), (250, 270), (7, 16)
 """About how large the scatter is on a desktop and on a phone, and a letter in it, pixels."""
+NAME_WIDTH = 225
+"""Of the column of names, pixels: "Implicit neural representation" fits."""
 MARGIN = 0.06
 """Room that Plotly leaves beside the outermost points, as a share of the width."""
 BEFORE = "the noisy picture itself"
@@ -104,8 +106,9 @@ def groups(results) -> dict[str, list[tuple[str, str]]]:
 
 
 def table(results, score: str, shown):
-    """A line a model, a column a test; the best of each column marked."""
-    values = {title(*test): {row["model"]: row[score] for row in rows(results, test) if score in row} for test in shown}
+    """A line a model, a column a test of the group shown; the best of each column marked."""
+    heads = {test: set_name(test[0]) if test[1] == PHOTOGRAPHED else test[1] for test in shown}
+    values = {heads[test]: {row["model"]: row[score] for row in rows(results, test) if score in row} for test in shown}
     frame = pd.DataFrame(values)
     frame = frame.sort_values(frame.columns[0], ascending=score == "seconds_per_megapixel").rename(index=named)
     contest = frame.drop(index=named(NOISY), errors="ignore")
@@ -117,8 +120,9 @@ def table(results, score: str, shown):
 
     frame.index.name = "Denoiser"
     style = frame.style.format(f"{{:.{DIGITS[score]}f}}", na_rep="").apply(mark)
-    columns = {title(*test): st.column_config.Column(help=explain(*test), width="small") for test in shown}
-    st.dataframe(style, width="stretch", placeholder="", column_config=columns)
+    columns = {heads[test]: st.column_config.Column(help=explain(*test), width="small") for test in shown}
+    columns[frame.index.name] = st.column_config.Column(width=NAME_WIDTH)
+    st.dataframe(style, width="stretch", height="content", placeholder="", column_config=columns)
 
 
 def label_places(points: dict[str, tuple[float, float]], before: float | None, plot=PLOT) -> dict[str, str]:
@@ -257,7 +261,8 @@ def pictures(space, results, test):
     if place is None:
         st.caption(
             f"The pictures of {set_name(test[0])} are not on this server. To see them, put them into a "
-            f"folder named `{test[0]}` and name it in GRAINWISE_JOBS_FOLDERS."
+            f"folder named `{test[0]}` and name it in GRAINWISE_JOBS_FOLDERS. Those of the tests on "
+            f"{set_name(SAMPLES)} are always here."
         )
     if st.button("Open in Compare", type="primary", disabled=not place or not methods, icon=":material/compare:"):
         try:
